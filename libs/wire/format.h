@@ -1,0 +1,20 @@
+#ifndef WIRE_FORMAT_H
+#define WIRE_FORMAT_H
+
+#include "wire/wire.h"
+
+/*
+ * The `format` keywords that a schema may use, each with its check (one row a format, format.c):
+ *
+ *	uuid       lower case, 8-4-4-4-12
+ *	email      local@domain with a dot in the domain; ASCII; no spaces (what SMTP takes, RFC 5321)
+ *	timestamp  RFC 3339 in UTC with milliseconds
+ *	line       text on one line: no control characters, not blank, no space at either end
+ *	token      visible ASCII without spaces
+ *	url        http or https, as libcurl reads it; no user or password in it
+ *
+ * NULL: it fits. Else what is wrong with it, for people ("must be a lower-case UUID").
+ */
+const char *wire_format_check(enum wire_format f, const char *s);
+
+#endif
