@@ -107,3 +107,106 @@ $(BIN)/bench-%: $(OUT)/obj/tests/bench/bench-%.o $(LIB)
 
 .SECONDARY:
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
+
+# ---- the local stack -----------------------------------------------------------------------------
+
+.PHONY: deps-run deps-test run up down demo migrate status
+deps-run:
+	@deploy/local/install run
+	@deploy/local/install build
+deps-test: deps-run
+	@deploy/local/install test
+
+run: deps-run
+	@$(MAKE) --no-print-directory build
+	@$(STACK) run
+up: deps-run
+	@$(MAKE) --no-print-directory build
+	@$(STACK) up
+down:
+	@$(STACK) down
+status:
+	@$(STACK) status
+demo:
+	@deploy/local/install demo
+	@$(PYTHON) tests/e2e/demo.py
+migrate: build
+	@$(STACK) migrate
+
+# ---- tests ---------------------------------------------------------------------------------------
+
+TIME        ?= 30
+FUZZERS     := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+JOBS        ?= $(shell nproc)
+C_FILES     := $(wildcard libs/*/*.[ch] services/*/*.[ch] tools/*/*.[ch] tests/*.h tests/*/*.[ch] tests/*/*/*.[ch])
+TIDY_FILES  := $(filter %.c,$(filter libs/% services/% tools/%,$(C_FILES)))
+
+.PHONY: test check lint format tidy cppcheck fuzz bench variants
+test: deps-test
+	@$(MAKE) --no-print-directory -j$(JOBS) check
+	@$(MAKE) --no-print-directory -j$(JOBS) variants
+	@$(PYTHON) tests/run --build $(B)
+
+variants:
+	@$(MAKE) --no-print-directory V=release build
+	@$(MAKE) --no-print-directory V=asan build tests
+	@$(MAKE) --no-print-directory V=tsan build tests
+
+check: lint format tidy cppcheck
+lint:
+	$(PYTHON) tools/lint.py
+format:
+	@clang-format --dry-run -Werror $(C_FILES) && echo "clang-format: $(words $(C_FILES)) files clean"
+
+# A stamp a file, so that only what changed is looked at again.
+tidy: $(TIDY_FILES:%.c=$(B)/tidy/%.ok)
+	@echo "clang-tidy: $(words $(TIDY_FILES)) files clean"
+$(B)/tidy/%.ok: %.c .clang-tidy $(GEN)/messages.h
+	@mkdir -p $(@D)
+	@clang-tidy --quiet --warnings-as-errors='*' $< -- -std=gnu17 $(CPPFLAGS) \
+		$(if $(filter services/%,$<),-Iservices/$(word 2,$(subst /, ,$<))) 2>$@.log || { cat $@.log; exit 1; }
+	@touch $@
+cppcheck: $(GEN)/messages.h
+	@mkdir -p $(B)/cppcheck
+	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --cppcheck-build-dir=$(B)/cppcheck \
+		-j $(JOBS) -Ilibs -I$(GEN) -Iproto -D_GNU_SOURCE $(TIDY_FILES) && echo "cppcheck: $(words $(TIDY_FILES)) files clean"
+
+# Every file that a parser of ours is in, built anew for the fuzzer.
+$(B)/fuzz/%: tests/fuzz/%.c $(LIB_SRC) $(GEN)/messages.c $(GEN)/migrations.c
+	@mkdir -p $(@D)
+	clang -std=gnu17 -g -O1 -w -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(CPPFLAGS) \
+		$(FUZZ_FLAGS) -o $@ $(filter %.c,$^) $(FUZZ_SRC) -Wl,--as-needed $(LDLIBS)
+# Targets named fuzz_<service>_… also link that service's parts.
+define fuzz_rule
+$(B)/fuzz/fuzz_$(subst -,_,$(1))_%: FUZZ_SRC = $(filter-out %/main.c,$(wildcard services/$(1)/*.c))
+$(B)/fuzz/fuzz_$(subst -,_,$(1))_%: FUZZ_FLAGS = -Iservices/$(1)
+endef
+$(foreach s,$(SERVICES),$(eval $(call fuzz_rule,$(s))))
+fuzz: deps-test
+	@$(MAKE) --no-print-directory -j$(JOBS) $(FUZZERS)
+	@for f in $(FUZZERS); do \
+		corpus=$(B)/corpus/$$(basename $$f); mkdir -p $$corpus; \
+		echo "$$(basename $$f): $(TIME) s"; \
+		$$f -max_total_time=$(TIME) -timeout=10 -rss_limit_mb=2048 -max_len=70000 -print_final_stats=1 $$corpus >$$f.log 2>&1 \
+			|| { tail -40 $$f.log; exit 1; }; \
+		grep -E 'stat::number_of_executed_units' $$f.log; \
+	done
+
+bench: deps-test
+	@$(MAKE) --no-print-directory V=release build $(BIN)/bench-echo $(BIN)/bench-limit
+	@$(PYTHON) tests/bench/bench.py --build $(B)
+
+.PHONY: clean
+clean:
+	rm -rf $(B)
+
+help:
+	@echo "make run      start the platform here, show its logs, stop it at Ctrl-C (state in .zaki/)"
+	@echo "make up/down  the same in the background; make status says how it is"
+	@echo "make demo     the main job against the running platform, step by step"
+	@echo "make test     every test; ends with their number"
+	@echo "make check    the static part alone: lint, clang-format, clang-tidy, cppcheck"
+	@echo "make fuzz     every fuzz target, TIME=$(TIME) seconds each"
+	@echo "make bench    the benchmarks; writes docs/BENCHMARKS.md"
+	@echo "make migrate  brings the database's schema up to date"

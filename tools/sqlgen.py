@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes OUTDIR/migrations.c, the table of libs/store/migrate.h, from services/*/sql/NNNN_name.sql.
 
-    sqlgen.py SERVICES_DIR OUTDIR
+    sqlgen.py OUTDIR                (in the project's root)
 
 auth comes first, since others refer to its users; the rest in the alphabet's order. Refuses a hole
 in the numbers, a number that comes twice, and a file that would end the transaction it runs in.
@@ -53,7 +53,7 @@ def files_of(service: pathlib.Path) -> list[pathlib.Path]:
 
 
 def main() -> None:
-    services, out = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+    services, out = pathlib.Path("services"), pathlib.Path(sys.argv[1])
     order = sorted((p for p in services.iterdir() if (p / "sql").is_dir()),
                    key=lambda p: (FIRST.index(p.name) if p.name in FIRST else len(FIRST), p.name))
     rows = [(s.name, n, path) for s in order for n, path in enumerate(files_of(s), 1)]
