@@ -27,26 +27,33 @@ long long clock_mono_ns(void)
 
 char *clock_text(long long unix_ms, char buf[CLOCK_TEXT_SIZE])
 {
-	time_t s = (time_t)(unix_ms / 1000);
+	long long ms = (unix_ms % 1000 + 1000) % 1000;
+	time_t s = (time_t)(unix_ms / 1000 - (unix_ms % 1000 < 0));
 	char date[20];
 	struct tm tm;
 
-	if (!gmtime_r(&s, &tm) || strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+	/* Past the year 9999 there is no such form. */
+	if (!gmtime_r(&s, &tm) || tm.tm_year < -1900 ||
+	    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
 		memcpy(date, "1970-01-01T00:00:00", sizeof(date));
-	snprintf(buf, CLOCK_TEXT_SIZE, "%.19s.%03uZ", date, (unsigned)(unix_ms % 1000) % 1000);
+	snprintf(buf, CLOCK_TEXT_SIZE, "%.19s.%03uZ", date, (unsigned)ms % 1000);
 	return buf;
 }
 
 bool clock_text_is_valid(const char *text)
 {
+	static const char form[] = "dddd-dd-ddTdd:dd:dd.dddZ";
+	char again[CLOCK_TEXT_SIZE];
 	struct tm tm = { 0 };
-	const char *end;
 
-	if (strlen(text) != CLOCK_TEXT_SIZE - 1)
+	/* strptime() alone takes spaces for zeros, a 30th of February and a second 60. */
+	for (size_t i = 0; i < sizeof(form); i++)
+		if (form[i] == 'd' ? text[i] < '0' || text[i] > '9' : text[i] != form[i])
+			return false;
+	if (!strptime(text, "%Y-%m-%dT%H:%M:%S", &tm))
 		return false;
-	end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-	return end == text + 19 && end[0] == '.' && strspn(end + 1, "0123456789") == 3 &&
-	       end[4] == 'Z';
+	clock_text(timegm(&tm) * 1000LL, again);
+	return memcmp(text, again, 19) == 0;
 }
 
 void clock_sleep_ms(long long ms)

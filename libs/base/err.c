@@ -1,5 +1,7 @@
 #include "base/err.h"
 
+#include "base/utf8.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,13 +23,14 @@ static const struct {
 static int err_vset(struct err *e, enum err_code code, const char *field, const char *fmt,
                     va_list ap)
 {
-	char msg[sizeof(e->msg)];
+	char msg[sizeof(e->msg) + 1], path[sizeof(e->field)];
 
-	/* Through a copy: an argument may be e->msg itself. */
-	vsnprintf(msg, sizeof(msg), fmt, ap);
+	/* Through copies: an argument may be e->msg or e->field itself. */
+	(void)vsnprintf(msg, sizeof(msg), fmt, ap);
+	utf8_copy(path, sizeof(path), field);
 	*e = (struct err){ .code = code };
-	memcpy(e->msg, msg, sizeof(e->msg));
-	snprintf(e->field, sizeof(e->field), "%s", field);
+	utf8_copy(e->msg, sizeof(e->msg), msg);
+	memcpy(e->field, path, sizeof(e->field));
 	return -1;
 }
 
@@ -58,21 +61,32 @@ int err_busy(struct err *e, enum err_code code, int retry_after_s, const char *m
 	return -1;
 }
 
+/* What does not fit is cut off between two characters. */
+static void put_both(char *to, size_t size, const char *a, const char *between, const char *b)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s%s%s", a, between, b);
+	utf8_copy(to, size, text);
+}
+
 int err_wrap(struct err *e, const char *what)
 {
-	char inner[sizeof(e->msg)];
+	char inner[sizeof(e->msg)], outer[61];
 
 	memcpy(inner, e->msg, sizeof(inner));
-	snprintf(e->msg, sizeof(e->msg), "%.60s: %.128s", what, inner);
+	utf8_copy(outer, sizeof(outer), what);
+	put_both(e->msg, sizeof(e->msg), outer, ": ", inner);
 	return -1;
 }
 
 int err_under(struct err *e, const char *outer)
 {
-	char inner[sizeof(e->field)];
+	char inner[sizeof(e->field)], front[31];
 
 	memcpy(inner, e->field, sizeof(inner));
-	snprintf(e->field, sizeof(e->field), "%.30s%s%.30s", outer, inner[0] ? "." : "", inner);
+	utf8_copy(front, sizeof(front), outer);
+	put_both(e->field, sizeof(e->field), front, inner[0] ? "." : "", inner);
 	return -1;
 }
 

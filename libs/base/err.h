@@ -8,7 +8,8 @@
  *
  * A function that can fail takes `struct err *e` last and returns int: 0, or -1 with *e set. On 0
  * it leaves *e alone; on -1 it leaves its out parameters alone. It does not log: the runtime logs a
- * failed call once. struct err owns no memory, so setting one cannot itself fail.
+ * failed call once. struct err owns no memory, so setting one cannot itself fail. Its texts are
+ * always UTF-8, whatever they were made of; what does not fit is cut off.
  */
 
 enum err_code {

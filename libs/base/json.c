@@ -1,31 +1,10 @@
 #include "base/json.h"
 
+#include "base/utf8.h"
+
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
-
-/* Bytes of the UTF-8 sequence at s, 0 if there is none that is valid and shortest (RFC 3629). */
-static size_t utf8_len(const uint8_t *s, size_t left)
-{
-	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t n = s[0] < 0x80       ? 1
-	           : s[0] >> 5 == 6  ? 2
-	           : s[0] >> 4 == 14 ? 3
-	           : s[0] >> 3 == 30 ? 4
-	                             : 0;
-	uint32_t c;
-
-	if (n <= 1 || n > left)
-		return n <= left ? n : 0;
-
-	c = s[0] & (0x7fU >> n);
-	for (size_t i = 1; i < n; i++) {
-		if (s[i] >> 6 != 2)
-			return 0;
-		c = c << 6 | (s[i] & 0x3fU);
-	}
-	return c >= smallest[n] && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff) ? n : 0;
-}
 
 static bool is_digit(uint8_t c)
 {
@@ -62,10 +41,55 @@ static size_t number_len(const uint8_t *s, size_t left)
 	return i;
 }
 
+/* The code unit of "\uXXXX" at s; -1 when it is none. */
+static long code_unit(const uint8_t *s, size_t left)
+{
+	static const char digits[] = "0123456789abcdef";
+	long unit = 0;
+
+	if (left < 6 || s[0] != '\\' || s[1] != 'u')
+		return -1;
+	for (size_t i = 2; i < 6; i++) {
+		const char *at = s[i] ? strchr(digits, s[i] | 0x20) : NULL;
+
+		/* A space or a control character is not a digit with the bit of small letters. */
+		if (!at || (s[i] < 'A' && !is_digit(s[i])))
+			return -1;
+		unit = unit << 4 | (at - digits);
+	}
+	return unit;
+}
+
+/* Bytes of one escape, a pair of surrogates whole. 0: *e is set. cJSON reads \uXXXX that is no hex
+ * as zero, and so cuts the string there. */
+static size_t escape_step(const uint8_t *s, size_t left, struct err *e)
+{
+	long unit, low;
+
+	if (left >= 2 && s[1] != 'u') {
+		if (s[1] && strchr("\"\\/bfnrt", s[1]))
+			return 2;
+		err_field(e, "", "has an unknown escape in a string");
+		return 0;
+	}
+	unit = code_unit(s, left);
+	if (unit == 0) {
+		err_field(e, "", "has a zero character in a string");
+		return 0;
+	}
+	if (unit > 0 && (unit < 0xd800 || unit > 0xdfff))
+		return 6;
+	low = unit >= 0xd800 && unit <= 0xdbff ? code_unit(s + 6, left - 6) : -1;
+	if (low >= 0xdc00 && low <= 0xdfff)
+		return 12;
+	err_field(e, "", "has an escape in a string that is no character");
+	return 0;
+}
+
 /* Bytes of one character inside a string, escapes whole. 0: *e is set. */
 static size_t string_step(const uint8_t *s, size_t left, struct err *e)
 {
-	size_t n = utf8_len(s, left);
+	size_t n = utf8_len((const char *)s, left);
 
 	if (n == 0) {
 		err_field(e, "", "is not UTF-8");
@@ -75,13 +99,7 @@ static size_t string_step(const uint8_t *s, size_t left, struct err *e)
 		err_field(e, "", "has a control character in a string");
 		return 0;
 	}
-	if (s[0] != '\\' || left < 2)
-		return n;
-	if (left >= 6 && memcmp(s, "\\u0000", 6) == 0) {
-		err_field(e, "", "has a zero character in a string");
-		return 0;
-	}
-	return 2;
+	return s[0] == '\\' ? escape_step(s, left, e) : n;
 }
 
 /* Bytes of one token outside strings. 0: *e is set. */

@@ -10,8 +10,8 @@
  *
  *	log_info("instance started", "instance_id", id, "image", image);
  *
- * Only services, libs/bus and libs/svc log. Never pass a secret. Any thread; lines never mix, since
- * each is one write(2).
+ * Only services, libs/bus and libs/svc log. Never pass a secret. Any thread; lines never mix. A
+ * value is cut after a kilobyte, and what is no UTF-8 in it shows as '?'.
  */
 enum log_level { LOG_DBG, LOG_INF, LOG_WRN, LOG_ERR };
 

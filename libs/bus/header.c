@@ -1,6 +1,7 @@
 #include "bus/bus_internal.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 
@@ -17,6 +18,15 @@ const char *bus_header(natsMsg *msg, const char *name)
 	return natsMsgHeader_Get(msg, name, &value) == NATS_OK && value ? value : "";
 }
 
+/* What a client calls itself, as one line of text: it goes into headers, logs and tables. */
+static void line_copy(char *to, size_t size, const char *text)
+{
+	utf8_copy(to, size, text);
+	for (; *to; to++)
+		if ((unsigned char)*to < 0x20 || *to == 0x7f)
+			*to = ' ';
+}
+
 static void set(natsMsg *msg, const char *name, const char *value)
 {
 	/* Fails only when out of memory; the message then lacks the header, which the other side
@@ -27,7 +37,7 @@ static void set(natsMsg *msg, const char *name, const char *value)
 
 void bus_ctx_to_headers(const struct bus_ctx *ctx, int timeout_ms, natsMsg *msg)
 {
-	char text[2 * UUID_SIZE + BUS_AGENT_MAX + 64], span[17];
+	char text[2 * UUID_SIZE + BUS_AGENT_MAX + 64], agent[BUS_AGENT_MAX + 1], span[17];
 
 	if (ctx->trace_id[0]) {
 		random_hex(8, span);
@@ -39,7 +49,8 @@ void bus_ctx_to_headers(const struct bus_ctx *ctx, int timeout_ms, natsMsg *msg)
 		set(msg, "Zaki-Actor", text);
 	}
 	if (ctx->client_address[0]) {
-		snprintf(text, sizeof(text), "%s %s", ctx->client_address, ctx->client_agent);
+		line_copy(agent, sizeof(agent), ctx->client_agent);
+		snprintf(text, sizeof(text), "%s %s", ctx->client_address, agent);
 		set(msg, "Zaki-Client", text);
 	}
 	set(msg, "Zaki-Idempotency-Key", ctx->idempotency_key);
@@ -49,11 +60,15 @@ void bus_ctx_to_headers(const struct bus_ctx *ctx, int timeout_ms, natsMsg *msg)
 	}
 }
 
-/* "00-<32 hex>-<16 hex>-<2 hex>"; what is no such thing starts a story of its own (W3C). */
+/* "00-<32 hex>-<16 hex>-<2 hex>", the first not all zeros; what is no such thing starts a story of
+ * its own (W3C). */
 static void trace_from(const char *text, struct bus_ctx *ctx)
 {
-	if (strlen(text) == 55 && strncmp(text, "00-", 3) == 0 && text[35] == '-' &&
-	    strspn(text + 3, "0123456789abcdef") == 32)
+	static const char hex[] = "0123456789abcdef";
+
+	if (strlen(text) == 55 && strncmp(text, "00-", 3) == 0 && strspn(text + 3, hex) == 32 &&
+	    strspn(text + 3, "0") < 32 && text[35] == '-' && strspn(text + 36, hex) == 16 &&
+	    text[52] == '-' && strspn(text + 53, hex) == 2)
 		snprintf(ctx->trace_id, sizeof(ctx->trace_id), "%.32s", text + 3);
 	bus_trace_begin(ctx);
 }
@@ -89,7 +104,7 @@ int bus_ctx_from_headers(natsMsg *msg, struct bus_ctx *ret, long long *ret_deadl
 {
 	const char *client = bus_header(msg, "Zaki-Client");
 	const char *key = bus_header(msg, "Zaki-Idempotency-Key");
-	size_t len = strcspn(client, " ");
+	size_t len = strcspn(client, " "), key_len = strlen(key);
 
 	trace_from(bus_header(msg, "traceparent"), ret);
 	if (actor_from(bus_header(msg, "Zaki-Actor"), ret, e) < 0 ||
@@ -97,12 +112,14 @@ int bus_ctx_from_headers(natsMsg *msg, struct bus_ctx *ret, long long *ret_deadl
 		return -1;
 	if (len >= sizeof(ret->client_address))
 		return err_field(e, "Zaki-Client", "must begin with an address");
-	if (strlen(key) > BUS_KEY_MAX)
-		return err_field(e, "Zaki-Idempotency-Key", "is too long");
+	for (size_t i = 0; i < key_len; i++)
+		if (key_len > BUS_KEY_MAX || key[i] < ' ' || key[i] > '~')
+			return err_field(e, "Zaki-Idempotency-Key",
+			                 "must be at most %d ASCII characters", BUS_KEY_MAX);
 
 	snprintf(ret->client_address, sizeof(ret->client_address), "%.*s", (int)len, client);
-	snprintf(ret->client_agent, sizeof(ret->client_agent), "%s",
-	         client[len] ? client + len + 1 : "");
+	line_copy(ret->client_agent, sizeof(ret->client_agent),
+	          client[len] ? client + len + 1 : "");
 	snprintf(ret->idempotency_key, sizeof(ret->idempotency_key), "%s", key);
 	return 0;
 }

@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "base/own.h"
 
-#include <libpq-fe.h>
+#include <postgresql/libpq-fe.h>
 
 /*
  * PostgreSQL: a pool of connections, statements prepared once a connection, and transactions that

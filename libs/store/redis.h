@@ -9,7 +9,8 @@
 /*
  * Redis: a pool of connections with time-outs. What broke is opened anew when next used; while the
  * server is away a call fails at once (ERR_UNAVAILABLE) but for one try every REDIS_RETRY_MS, so
- * that requests do not wait for it one by one. Any thread.
+ * that requests do not wait for it one by one. Any thread. The process must ignore SIGPIPE (svc_main()
+ * does): hiredis 0.14 writes without MSG_NOSIGNAL.
  */
 #define REDIS_CONNECT_MS 500
 #define REDIS_CALL_MS    500
@@ -20,7 +21,8 @@ struct redis;
 int redis_open(const char *url, size_t size, struct redis **ret, struct err *e); /* opens no connection yet */
 void redis_close(struct redis *r);                                               /* NULL is fine */
 
-/* One command, binary safe. The caller owns *ret; an error reply of the server is ERR_INTERNAL. */
+/* One command, binary safe. The caller owns *ret; an error reply of the server is ERR_INTERNAL,
+ * or ERR_UNAVAILABLE where it passes by itself (LOADING, READONLY, OOM …). */
 int redis_call(struct redis *r, const char *const *args, const size_t *lens, size_t count,
                redisReply **ret, struct err *e);
 

@@ -21,6 +21,8 @@ static int file_read(const char *env, const char *path, char **ret, struct err *
 	while (len < SECRET_FILE_MAX &&
 	       (n = read(fd, text + len, (size_t)(SECRET_FILE_MAX - len))) > 0)
 		len += n;
+	if (len < SECRET_FILE_MAX && n < 0)
+		return err_field(e, env, "cannot be read: %s", strerrordesc_np(errno));
 	if (len == SECRET_FILE_MAX)
 		return err_field(e, env, "is a file of more than %d bytes", SECRET_FILE_MAX - 1);
 	if (len > 0 && text[len - 1] == '\n')
@@ -31,21 +33,21 @@ static int file_read(const char *env, const char *path, char **ret, struct err *
 	return 0;
 }
 
-/* The text of a setting. What came from a file is kept until the process ends. */
-static int find(const struct conf_key *k, const char **ret, struct err *e)
+/* The text of a setting. *ret_read: what came from a file, the caller's to free, or NULL. */
+static int find(const struct conf_key *k, const char **ret, char **ret_read, struct err *e)
 {
 	const char *text = getenv(k->env), *path = NULL;
-	char env_file[80], *read = NULL;
+	char env_file[80];
 
 	snprintf(env_file, sizeof(env_file), "%s_FILE", k->env);
 	if (k->secret)
 		path = getenv(env_file);
 	if (path && path[0]) {
-		if (text)
+		if (text && text[0])
 			return err_field(e, k->env, "is set, and %s too: one is enough", env_file);
-		if (file_read(env_file, path, &read, e) < 0)
+		if (file_read(env_file, path, ret_read, e) < 0)
 			return -1;
-		text = read;
+		text = *ret_read;
 	}
 	*ret = text ? text : k->fallback;
 	return *ret ? 0 : err_field(e, k->env, "must be set");
@@ -78,11 +80,15 @@ static int put(const struct conf_key *k, const char *text, void *slot, struct er
 int conf_load(const struct conf_key *keys, size_t count, void *to, struct err *e)
 {
 	for (size_t i = 0; i < count; i++) {
+		OWN(mem) char *read = NULL;
 		const char *text = NULL;
 
-		if (find(&keys[i], &text, e) < 0 ||
+		if (find(&keys[i], &text, &read, e) < 0 ||
 		    put(&keys[i], text, (char *)to + keys[i].offset, e) < 0)
 			return -1;
+		/* Only text is kept as it stands, until the process ends. */
+		if (keys[i].type == CONF_STR)
+			(void)TAKE(read);
 	}
 	return 0;
 }

@@ -133,7 +133,7 @@ static int run(const struct svc_def *def, void *app, const sigset_t *stop, struc
 	return r;
 }
 
-/* No core: it would hold passwords and keys. Nor may another process of this user look inside. */
+/* No core: it would hold passwords and keys. Files that are made are this user's alone. */
 static void harden(void)
 {
 	const struct rlimit none = { 0, 0 };

@@ -51,7 +51,10 @@ static int array(const struct writer *w, const struct wire_msg *m, const struct 
 			r = message(w, f->item, items + i * f->item->size, &item, e);
 		if (r < 0)
 			return -1;
-		cJSON_AddItemToArray(list, item);
+		if (!cJSON_AddItemToArray(list, item)) {
+			cJSON_Delete(item);
+			return err_set(e, ERR_INTERNAL, "out of memory");
+		}
 	}
 	*ret = TAKE(list);
 	return 0;

@@ -7,11 +7,11 @@
  * The `format` keywords that a schema may use, each with its check (one row a format, format.c):
  *
  *	uuid       lower case, 8-4-4-4-12
- *	email      local@domain with a dot in the domain; ASCII; no spaces (what SMTP takes, RFC 5321)
+ *	email      local@domain with a dot in the domain, no IP address; ASCII; nothing quoted (RFC 5321)
  *	timestamp  RFC 3339 in UTC with milliseconds
- *	line       text on one line: no control characters, not blank, no space at either end
+ *	line       text on one line: no control characters or line ends, no space at either end
  *	token      visible ASCII without spaces
- *	url        http or https, as libcurl reads it; no user or password in it
+ *	url        http or https, a host by name or address, maybe a port; no user or password
  *
  * NULL: it fits. Else what is wrong with it, for people ("must be a lower-case UUID").
  */

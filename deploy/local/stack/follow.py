@@ -1,0 +1,37 @@
+"""`make run` shows the daemons' logs as they come."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+
+def follow(folder: Path, names: list[str], pause: float = 0.2) -> None:
+    """Prints new lines of these logs, each with its part's name, until interrupted. A log that was
+    set aside is read from its start again."""
+    width = max(len(n) for n in names)
+    at: dict[str, int] = {n: _size(folder / f"{n}.log") for n in names}
+    rest: dict[str, bytes] = dict.fromkeys(names, b"")
+    while True:
+        for name in names:
+            path = folder / f"{name}.log"
+            size = _size(path)
+            if size < at[name]:
+                at[name], rest[name] = 0, b""
+            if size == at[name]:
+                continue
+            with open(path, "rb") as log:
+                log.seek(at[name])
+                data = rest[name] + log.read(size - at[name])
+            at[name] = size
+            *lines, rest[name] = data.split(b"\n")
+            for line in lines:
+                print(f"{name:<{width}} | {line.decode(errors='replace')}", flush=True)
+        time.sleep(pause)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,409 @@
+#include "store/redis.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdint.h>
+
+#define REDIS_ARGS_MAX 32
+#define REDIS_WAIT_MS  (REDIS_CONNECT_MS + REDIS_CALL_MS) /* for a connection that is free */
+#define REDIS_PORT     6379
+
+struct redis {
+	pthread_mutex_t lock; /* guards all below but where to connect */
+	pthread_cond_t freed;
+
+	char *text; /* the URL's copy, cut into the parts below */
+	const char *host, *path, *user, *password, *db; /* NULL: none; path is a unix socket's */
+	int port;
+
+	redisContext **idle; /* a stack */
+	size_t idle_count;
+	size_t left; /* connections that may still be made */
+
+	/* While the server is away, one caller at a time tries it, every REDIS_RETRY_MS. */
+	bool is_away, is_trying;
+	long long next_try_ms; /* monotonic */
+};
+
+static int hex_value(char c)
+{
+	const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c | 0x20) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+/* Undoes %XX in place. */
+static bool percent_decode(char *s)
+{
+	char *out = s;
+
+	for (; *s; s++) {
+		int high, low;
+
+		if (*s != '%') {
+			*out++ = *s;
+			continue;
+		}
+		high = hex_value(s[1]);
+		low = high < 0 ? -1 : hex_value(s[2]);
+		if (low < 0 || (high == 0 && low == 0))
+			return false;
+		*out++ = (char)(high << 4 | low);
+		s += 2;
+	}
+	*out = '\0';
+	return true;
+}
+
+/* "[user]:password@" in front of the rest; moves *s past it. */
+static bool cut_login(struct redis *r, char **s)
+{
+	char *at = strrchr(*s, '@'), *colon;
+
+	if (!at)
+		return true;
+	*at = '\0';
+	colon = strchr(*s, ':');
+	if (!colon)
+		return false;
+	*colon = '\0';
+	if (!percent_decode(*s) || !percent_decode(colon + 1))
+		return false;
+	r->user = **s ? *s : NULL;
+	r->password = colon[1] ? colon + 1 : NULL;
+	*s = at + 1;
+	return true;
+}
+
+static bool cut_host(struct redis *r, char *s)
+{
+	char *port = NULL, *end;
+	long value;
+
+	r->host = s;
+	if (s[0] == '[') {
+		r->host = s + 1;
+		s = strchr(s, ']');
+		if (!s)
+			return false;
+		*s++ = '\0';
+		if (*s && *s != ':')
+			return false;
+		port = *s ? s + 1 : NULL;
+	} else if ((s = strchr(s, ':'))) {
+		*s = '\0';
+		port = s + 1;
+	}
+	r->port = REDIS_PORT;
+	if (port) {
+		value = strtol(port, &end, 10);
+		if (end == port || *end || value < 1 || value > 65535)
+			return false;
+		r->port = (int)value;
+	}
+	return r->host[0];
+}
+
+/* redis://[[user]:password@]host[:port][/db], or unix://[[user]:password@]/path[?db=n] */
+static bool cut_url(struct redis *r)
+{
+	bool is_unix = strncmp(r->text, "unix://", 7) == 0;
+	char *s = r->text, *db;
+
+	if (!is_unix && strncmp(s, "redis://", 8) != 0)
+		return false;
+	s += is_unix ? 7 : 8;
+	if (!cut_login(r, &s))
+		return false;
+	db = is_unix ? strstr(s, "?db=") : strchr(s, '/');
+	if (db) {
+		*db = '\0';
+		db += is_unix ? 4 : 1;
+		r->db = *db ? db : NULL;
+		if (db[strspn(db, "0123456789")])
+			return false;
+	}
+	if (!is_unix)
+		return cut_host(r, s);
+	r->path = s;
+	return s[0] == '/';
+}
+
+int redis_open(const char *url, size_t size, struct redis **ret, struct err *e)
+{
+	struct redis *r = calloc(1, sizeof(*r));
+	pthread_condattr_t attr;
+
+	if (!r)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&r->freed, &attr);
+	pthread_condattr_destroy(&attr);
+
+	r->left = size;
+	r->text = strdup(url);
+	r->idle = calloc(size, sizeof(redisContext *));
+	if (!r->text || !r->idle) {
+		redis_close(r);
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	}
+	if (!cut_url(r)) {
+		redis_close(r);
+		return err_field(e, "REDIS_URL",
+		                 "must be redis://[[user]:password@]host[:port][/db] or unix://…");
+	}
+	*ret = r;
+	return 0;
+}
+
+void redis_close(struct redis *r)
+{
+	if (!r)
+		return;
+	for (size_t i = 0; i < r->idle_count; i++)
+		redisFree(r->idle[i]);
+	if (r->password)
+		explicit_bzero((char *)(uintptr_t)r->password, strlen(r->password));
+	free(r->text);
+	free((void *)r->idle);
+	pthread_cond_destroy(&r->freed);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
+
+/* An error reply that passes by itself: the server loads its data, is a replica, is full, is busy
+ * with a script. */
+static int from_error(const redisReply *reply, struct err *e)
+{
+	static const char *const passing[] = { "LOADING", "READONLY", "MASTERDOWN", "OOM",
+		                               "BUSY ",   "MISCONF",  "TRYAGAIN",   "CLUSTERDOWN" };
+
+	for (size_t i = 0; i < COUNT(passing); i++)
+		if (strncmp(reply->str, passing[i], strlen(passing[i])) == 0)
+			return err_set(e, ERR_UNAVAILABLE, "redis: %.120s", reply->str);
+	return err_set(e, ERR_INTERNAL, "redis: %.120s", reply->str);
+}
+
+static int simple(redisContext *c, int argc, const char **argv, struct err *e)
+{
+	redisReply *reply = redisCommandArgv(c, argc, argv, NULL);
+	int r = 0;
+
+	if (!reply)
+		return err_set(e, ERR_UNAVAILABLE, "redis: %s", c->errstr);
+	if (reply->type == REDIS_REPLY_ERROR)
+		r = from_error(reply, e);
+	freeReplyObject(reply);
+	return r;
+}
+
+static int greet(const struct redis *r, redisContext *c, struct err *e)
+{
+	const char *login[] = { "AUTH", r->user, r->password };
+	const char *only[] = { "AUTH", r->password };
+	const char *db[] = { "SELECT", r->db };
+
+	if (r->password && simple(c, r->user ? 3 : 2, r->user ? login : only, e) < 0)
+		return -1;
+	return r->db ? simple(c, 2, db, e) : 0;
+}
+
+static int conn_open(const struct redis *r, redisContext **ret, struct err *e)
+{
+	const struct timeval connect = { .tv_usec = REDIS_CONNECT_MS * 1000L };
+	const struct timeval call = { .tv_usec = REDIS_CALL_MS * 1000L };
+	redisContext *c = r->path ? redisConnectUnixWithTimeout(r->path, connect)
+	                          : redisConnectWithTimeout(r->host, r->port, connect);
+
+	if (!c)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	if (c->err || redisSetTimeout(c, call) != REDIS_OK) {
+		err_set(e, ERR_UNAVAILABLE, "redis: %s", c->errstr);
+		redisFree(c);
+		return -1;
+	}
+	(void)redisEnableKeepAlive(c); /* a unix socket has none */
+	if (greet(r, c, e) < 0) {
+		redisFree(c);
+		return -1;
+	}
+	*ret = c;
+	return 0;
+}
+
+/* An idle connection has nothing to say: one that is readable was ended by the server. */
+static bool is_alive(const redisContext *c)
+{
+	struct pollfd fd = { .fd = c->fd, .events = POLLIN };
+
+	return !c->err && poll(&fd, 1, 0) == 0;
+}
+
+static void give(struct redis *r, redisContext *c)
+{
+	pthread_mutex_lock(&r->lock);
+	if (c)
+		r->idle[r->idle_count++] = c;
+	else
+		r->left++;
+	pthread_cond_signal(&r->freed);
+	pthread_mutex_unlock(&r->lock);
+}
+
+/* *ret: an idle connection, or NULL and the right to open one, which give() hands back. While the
+ * server is away, at most one caller gets past here, and *is_try tells it so. */
+static int take(struct redis *r, redisContext **ret, bool *is_try, struct err *e)
+{
+	struct timespec until;
+	int waited = 0, result = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += REDIS_WAIT_MS / 1000;
+
+	pthread_mutex_lock(&r->lock);
+	*is_try = r->is_away && !r->is_trying && clock_mono_ms() >= r->next_try_ms;
+	if (r->is_away && !*is_try) {
+		result = err_set(e, ERR_UNAVAILABLE, "redis: away since a moment ago");
+	} else {
+		while (r->idle_count == 0 && r->left == 0 && waited != ETIMEDOUT)
+			waited = pthread_cond_timedwait(&r->freed, &r->lock, &until);
+		*ret = NULL;
+		if (r->idle_count > 0)
+			*ret = r->idle[--r->idle_count];
+		else if (r->left > 0)
+			r->left--;
+		else
+			result = err_set(e, ERR_UNAVAILABLE, "redis: all connections are in use");
+		r->is_trying |= *is_try && result == 0;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return result;
+}
+
+static void set_away(struct redis *r, bool is_away, bool is_try)
+{
+	pthread_mutex_lock(&r->lock);
+	r->is_away = is_away;
+	r->is_trying = r->is_trying && !is_try;
+	r->next_try_ms = clock_mono_ms() + REDIS_RETRY_MS;
+	pthread_mutex_unlock(&r->lock);
+}
+
+/* A connection that the server closed says nothing about the next one; silence does. */
+static bool is_silence(const redisContext *c)
+{
+	return c->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+int redis_call(struct redis *r, const char *const *args, const size_t *lens, size_t count,
+               redisReply **ret, struct err *e)
+{
+	OWN(redis_reply) redisReply *reply = NULL;
+	redisContext *c = NULL;
+	bool is_try = false, is_away = false;
+
+	if (take(r, &c, &is_try, e) < 0)
+		return -1;
+	if (c && !is_alive(c)) {
+		redisFree(c);
+		c = NULL;
+	}
+	if (!c && conn_open(r, &c, e) < 0) {
+		give(r, NULL);
+		set_away(r, true, is_try);
+		return -1;
+	}
+
+	/* hiredis 0.14 takes the array as not const, and only reads it. */
+	reply = redisCommandArgv(c, (int)count, (const char **)(uintptr_t)args, lens);
+	if (!reply) {
+		is_away = is_silence(c);
+		err_set(e, ERR_UNAVAILABLE, "redis: %s", c->errstr);
+		redisFree(c);
+		c = NULL;
+	}
+	if (is_try || is_away)
+		set_away(r, is_away, is_try);
+	give(r, c);
+	if (!reply)
+		return -1;
+	if (reply->type == REDIS_REPLY_ERROR)
+		return from_error(reply, e);
+	*ret = TAKE(reply);
+	return 0;
+}
+
+int redis_cmd(struct redis *r, redisReply **ret, struct err *e, ...)
+{
+	const char *args[REDIS_ARGS_MAX], *arg;
+	size_t count = 0;
+	va_list ap;
+
+	va_start(ap, e);
+	while ((arg = va_arg(ap, const char *)) && count < REDIS_ARGS_MAX)
+		args[count++] = arg;
+	va_end(ap);
+	if (arg)
+		return err_set(e, ERR_INTERNAL, "more than %d arguments", REDIS_ARGS_MAX);
+	return redis_call(r, args, NULL, count, ret, e);
+}
+
+static pthread_mutex_t script_lock = PTHREAD_MUTEX_INITIALIZER; /* guards every script's sha */
+
+static int script_load(struct redis *r, struct redis_script *s, char sha[41], struct err *e)
+{
+	OWN(redis_reply) redisReply *reply = NULL;
+
+	if (REDIS_CALL(r, &reply, e, "SCRIPT", "LOAD", s->text) < 0)
+		return -1;
+	if (reply->type != REDIS_REPLY_STRING || reply->len != 40)
+		return err_set(e, ERR_INTERNAL, "redis: SCRIPT LOAD gave no hash");
+	memcpy(sha, reply->str, 41);
+	pthread_mutex_lock(&script_lock);
+	memcpy(s->sha, sha, sizeof(s->sha));
+	pthread_mutex_unlock(&script_lock);
+	return 0;
+}
+
+int redis_script_call(struct redis *r, struct redis_script *s, const char *const *keys,
+                      size_t key_count, const char *const *args, size_t arg_count,
+                      redisReply **ret, struct err *e)
+{
+	const char *all[REDIS_ARGS_MAX];
+	struct err first = ERR_INIT;
+	char sha[41], number[24];
+	size_t count = 0;
+
+	if (key_count + arg_count + 3 > REDIS_ARGS_MAX)
+		return err_set(e, ERR_INTERNAL, "more than %d arguments", REDIS_ARGS_MAX);
+
+	pthread_mutex_lock(&script_lock);
+	memcpy(sha, s->sha, sizeof(sha));
+	pthread_mutex_unlock(&script_lock);
+	if (!sha[0] && script_load(r, s, sha, e) < 0)
+		return -1;
+
+	snprintf(number, sizeof(number), "%zu", key_count);
+	all[count++] = "EVALSHA";
+	all[count++] = sha;
+	all[count++] = number;
+	for (size_t i = 0; i < key_count; i++)
+		all[count++] = keys[i];
+	for (size_t i = 0; i < arg_count; i++)
+		all[count++] = args[i];
+
+	if (redis_call(r, all, NULL, count, ret, &first) == 0)
+		return 0;
+	if (!strstr(first.msg, "NOSCRIPT")) {
+		*e = first;
+		return -1;
+	}
+	if (script_load(r, s, sha, e) < 0)
+		return -1;
+	return redis_call(r, all, NULL, count, ret, e);
+}

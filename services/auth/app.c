@@ -1,0 +1,143 @@
+#include "app.h"
+
+#include "deletion.h"
+#include "revoked.h"
+#include "store/migrate.h"
+#include "store/once.h"
+#include "sweep.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define BACKGROUND   3     /* connections for keeper, deletion and sweep */
+#define DATABASE_MS  30000 /* how long a start waits for PostgreSQL */
+#define REDIS_CONNS  8
+
+static size_t connections(const struct app *app)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	long long hash = app->hash_workers ? app->hash_workers : cores > 0 ? cores : 1;
+
+	return (size_t)(app->common.bus_workers + hash + BACKGROUND);
+}
+
+/* A database that is not up yet is waited for; one with another schema stops the start. */
+static int check_schema(struct app *app, struct err *e)
+{
+	long long until_ms = clock_mono_ms() + DATABASE_MS;
+
+	for (;;) {
+		OWN(pg_conn) struct pg_conn *c = NULL;
+
+		if (pg_take(app->db, &c, e) == 0 && migrate_check(c, "auth", e) == 0)
+			return 0;
+		if (e->code != ERR_UNAVAILABLE || clock_mono_ms() > until_ms)
+			return -1;
+		clock_sleep_ms(200);
+	}
+}
+
+int app_start(void *ctx, struct bus *b, struct err *e)
+{
+	struct app *app = ctx;
+
+	app->bus = b;
+	if (token_keys_new(app->jwt_secret, app->jwt_secret_previous, &app->keys, e) < 0 ||
+	    redis_open(app->redis_url, REDIS_CONNS, &app->redis, e) < 0 ||
+	    pg_pool_open(app->database_url, "zaki-auth", connections(app), &app->db, e) < 0 ||
+	    check_schema(app, e) < 0)
+		return -1;
+	/* The keeper first: the others wake it. */
+	if (ticker_start(revoked_keep, app, KEEPER_PERIOD_MS, &app->keeper, e) < 0 ||
+	    ticker_start(deletion_work, app, DELETION_PERIOD_MS, &app->deletion, e) < 0 ||
+	    ticker_start(sweep_work, app, SWEEP_PERIOD_MS, &app->sweep, e) < 0)
+		return -1;
+	return 0;
+}
+
+/* The bus has drained: nothing wakes the tickers any more but each other. */
+void app_stop(void *ctx)
+{
+	struct app *app = ctx;
+
+	ticker_stop(app->sweep);
+	ticker_stop(app->deletion);
+	ticker_stop(app->keeper);
+	pg_pool_close(app->db);
+	redis_close(app->redis);
+	token_keys_free(app->keys);
+}
+
+int app_check_postgres(void *ctx, struct err *e)
+{
+	struct app *app = ctx;
+	OWN(pg_conn) struct pg_conn *c = NULL;
+
+	if (pg_take(app->db, &c, e) < 0)
+		return -1;
+	return pg_query(c, "SELECT 1", NULL, 0, NULL, e);
+}
+
+int app_check_redis(void *ctx, struct err *e)
+{
+	struct app *app = ctx;
+	OWN(redis_reply) redisReply *reply = NULL;
+
+	return REDIS_CALL(app->redis, &reply, e, "PING");
+}
+
+/* A claim is its call's, among all that run now: no two calls of a process share an address, no two
+ * processes an id. */
+static struct once_ask ask_of(const struct call *c, char owner[64])
+{
+	snprintf(owner, 64, "%s %p", bus_instance_id(c->bus), (const void *)c);
+	return (struct once_ask){
+		.table = ONCE_AUTH,
+		.scope = c->ctx.user_id[0] ? c->ctx.user_id : "anonymous",
+		.key = c->ctx.idempotency_key,
+		.subject = c->subject->name,
+		.request_hash = c->request_hash,
+		.owner = owner,
+	};
+}
+
+static int begin_once(struct call *call, struct bus_stored *ret, struct err *e)
+{
+	struct app *app = call->app;
+	OWN(pg_conn) struct pg_conn *c = NULL;
+	char owner[64];
+	struct once_ask ask = ask_of(call, owner);
+	struct once_answer before = { 0 };
+
+	if (pg_take(app->db, &c, e) < 0 || once_begin(c, &ask, &call->arena, &before, e) < 0)
+		return -1;
+	*ret = (struct bus_stored){ before.status, before.reply };
+	return 0;
+}
+
+/* Whom the answer tells of, so that it goes when they do. */
+static const char *about(const struct call *call)
+{
+	const struct auth_tokens *tokens = call->out;
+
+	if (call->ctx.user_id[0])
+		return call->ctx.user_id;
+	return call->subject->out == &wire_auth_tokens && tokens->user ? tokens->user->id : NULL;
+}
+
+static void finish_once(struct call *call, int status, const char *reply)
+{
+	struct app *app = call->app;
+	OWN(pg_conn) struct pg_conn *c = NULL;
+	char owner[64];
+	struct once_ask ask = ask_of(call, owner);
+	struct once_answer answer = { status, reply };
+	struct err e = ERR_INIT;
+
+	/* The answer goes out all the same; the claim is open to the same request again later. */
+	if (pg_take(app->db, &c, &e) < 0 ||
+	    once_finish(c, &ask, &answer, about(call), &e) < 0)
+		log_warn("answer is not kept for its Idempotency-Key", "error", e.msg);
+}
+
+const struct bus_once app_once = { .begin = begin_once, .finish = finish_once };

@@ -1,0 +1,65 @@
+/* Users, their credentials and sessions. Owns users, sessions, refresh_tokens, audit_log and what
+ * is in sql/. */
+
+#include "app.h"
+
+/* clang-format off */
+static const struct conf_key conf[] = {
+	/* environment           type      where                                      default  min  max    secret */
+	{ "DATABASE_URL",        CONF_STR, offsetof(struct app, database_url),        NULL,    8,   4096,  true,
+	  "PostgreSQL, as the role zaki_auth: postgresql://USER:PASSWORD@HOST:PORT/DATABASE" },
+	{ "REDIS_URL",           CONF_STR, offsetof(struct app, redis_url),           NULL,    8,   4096,  true,
+	  "Redis: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]" },
+	{ "JWT_SECRET",          CONF_STR, offsetof(struct app, jwt_secret),          NULL,    TOKEN_SECRET_MIN, 4096, true,
+	  "Signs access tokens; the same for the gateway" },
+	{ "JWT_SECRET_PREVIOUS", CONF_STR, offsetof(struct app, jwt_secret_previous), "",      0,   4096,  true,
+	  "The secret before this one, still accepted" },
+	{ "HASH_WORKERS",        CONF_INT, offsetof(struct app, hash_workers),        "0",     0,   64,    false,
+	  "Passwords hashed at once, 64 MiB each; 0: one a core" },
+	{ "HASH_QUEUE_MAX",      CONF_INT, offsetof(struct app, hash_queue_max),      "64",    1,   4096,  false,
+	  "Sign-ins that wait for their hash; more are answered 503" },
+};
+
+static const struct bus_route routes[] = {
+	{ SUBJ_AUTH_REGISTER,  on_register,      POOL_HASH },
+	{ SUBJ_AUTH_LOGIN,     on_login,         POOL_HASH },
+	{ SUBJ_AUTH_REFRESH,   on_refresh,       POOL_MAIN },
+	{ SUBJ_AUTH_LOGOUT,    on_logout,        POOL_MAIN },
+	{ SUBJ_AUTH_WS_TICKET, on_ws_ticket,     POOL_MAIN },
+	{ SUBJ_USER_GET,       on_user_get,      POOL_MAIN },
+	{ SUBJ_USER_UPDATE,    on_user_update,   POOL_MAIN },
+	{ SUBJ_USER_DELETE,    on_user_delete,   POOL_MAIN },
+	{ SUBJ_SESSION_CHECK,  on_session_check, POOL_MAIN },
+	{ SUBJ_USER_TIER,      on_user_tier,     POOL_MAIN },
+	{ SUBJ_AUTH_HEALTH,    svc_on_health,    POOL_MAIN },
+};
+
+static const struct svc_pool pools[] = {
+	{ "hash", offsetof(struct app, hash_workers), offsetof(struct app, hash_queue_max) },
+};
+
+static const struct svc_health health[] = {
+	{ "postgres", app_check_postgres },
+	{ "redis",    app_check_redis },
+};
+/* clang-format on */
+
+static const struct svc_def def = {
+	.name = "auth",
+	.summary = "users, sign-in, sessions and tokens",
+	.common_offset = offsetof(struct app, common),
+	SVC_TABLE(conf, conf),
+	SVC_TABLE(route, routes),
+	SVC_TABLE(pool, pools),
+	SVC_TABLE(health, health),
+	.once = &app_once,
+	.start = app_start,
+	.stop = app_stop,
+};
+
+int main(int argc, char **argv)
+{
+	static struct app app;
+
+	return svc_main(&def, &app, argc, argv);
+}

@@ -1,0 +1,57 @@
+#include "app.h"
+
+#include "client_address.h"
+#include "health.h"
+#include "http.h"
+#include "limit.h"
+#include "origin.h"
+
+#define WORKERS   8
+#define QUEUE_MAX 16384 /* a reconnect of all sockets at once fits */
+
+static void work(void *item)
+{
+	struct app_job *job = item;
+
+	job->run(job);
+}
+
+int app_start(void *closure, struct bus *b, struct err *e)
+{
+	struct app *app = closure;
+
+	app->bus = b;
+	if (token_keys_new(app->jwt_secret, app->jwt_secret_previous, &app->keys, e) < 0 ||
+	    origin_list_new(app->public_url, app->cors_origins, &app->origins, e) < 0 ||
+	    proxy_list_new(app->trusted_proxies, &app->proxies, e) < 0 ||
+	    redis_open(app->redis_url, (size_t)app->http_threads + WORKERS, &app->redis, e) < 0 ||
+	    limit_new(app->redis, app->rate_api_per_min, app->rate_auth_per_min, &app->limit, e) <
+	            0 ||
+	    health_new(app, &app->health, e) < 0 ||
+	    pool_new(WORKERS, QUEUE_MAX, work, &app->workers, e) < 0)
+		return -1;
+	return http_start(app, &app->http, e);
+}
+
+void app_quiesce(void *closure)
+{
+	struct app *app = closure;
+
+	if (app->http)
+		http_quiesce(app->http);
+	pool_free(app->workers);
+	app->workers = NULL;
+}
+
+void app_stop(void *closure)
+{
+	struct app *app = closure;
+
+	http_stop(app->http);
+	health_free(app->health);
+	limit_free(app->limit);
+	redis_close(app->redis);
+	proxy_list_free(app->proxies);
+	origin_list_free(app->origins);
+	token_keys_free(app->keys);
+}

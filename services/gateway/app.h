@@ -1,0 +1,49 @@
+#ifndef GATEWAY_APP_H
+#define GATEWAY_APP_H
+
+#include "net/token.h"
+#include "store/redis.h"
+#include "svc/svc.h"
+
+struct health;
+struct http;
+struct limit;
+struct origin_list;
+struct proxy_list;
+struct ws;
+
+/* All that requests and sockets share. Made by app_start(), read-only after it. */
+struct app {
+	struct svc_common common;
+	const char *bind_address;
+	long long port, ws_port;
+	const char *redis_url;
+	const char *jwt_secret, *jwt_secret_previous;
+	const char *public_url, *cors_origins, *trusted_proxies;
+	long long rate_api_per_min, rate_auth_per_min;
+	long long ws_per_user;
+	long long http_threads;
+
+	struct bus *bus;
+	struct redis *redis;
+	struct token_keys *keys;
+	struct origin_list *origins;
+	struct proxy_list *proxies;
+	struct limit *limit;
+	struct pool
+		*workers; /* for what waits on behalf of health and of sockets: struct app_job */
+	struct health *health;
+	struct http *http;
+	struct ws *ws;
+};
+
+/* What app->workers do: run() owns the job. */
+struct app_job {
+	void (*run)(struct app_job *job);
+};
+
+int app_start(void *app, struct bus *b, struct err *e);
+void app_quiesce(void *app);
+void app_stop(void *app);
+
+#endif

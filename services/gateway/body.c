@@ -1,0 +1,167 @@
+#include "body.h"
+
+#include "auth_check.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "cookie.h"
+#include "query.h"
+
+#include <strings.h>
+
+#define READ_MS     10000 /* a whole body */
+#define DISCARD_MS  1000
+#define DISCARD_MAX (4LL << 20) /* bytes */
+
+static bool is_json(const char *content_type)
+{
+	static const char json[] = "application/json";
+	size_t len = sizeof(json) - 1;
+
+	return content_type && strncasecmp(content_type, json, len) == 0 &&
+	       strchr("; \t", content_type[len]);
+}
+
+static int too_large(struct exchange *x, struct err *e)
+{
+	x->must_close = true;
+	return err_set(e, ERR_TOO_LARGE, "the body is longer than %zu bytes", BODY_MAX);
+}
+
+static int ended_early(struct exchange *x, struct err *e)
+{
+	x->must_close = true;
+	return err_field(e, "", "the body ended early or came too slowly");
+}
+
+/* civetweb waits at most request_timeout_ms for all that one mg_read() asks for. */
+static int read_counted(struct exchange *x, char *data, struct err *e)
+{
+	int want = (int)x->body_left;
+
+	if (mg_read(x->conn, data, (size_t)want) != want)
+		return ended_early(x, e);
+	x->body_left = 0;
+	return 0;
+}
+
+/* Byte by byte, since civetweb waits anew for each chunk: only between two reads can a client be
+ * cut that makes a body last for ever. */
+static int read_chunked(struct exchange *x, char *data, size_t *ret_len, struct err *e)
+{
+	long long until_ms = clock_mono_ms() + READ_MS;
+	size_t len = 0;
+	int n;
+
+	while ((n = mg_read(x->conn, data + len, 1)) == 1) {
+		if (++len > BODY_MAX)
+			return too_large(x, e);
+		if (clock_mono_ms() > until_ms)
+			return ended_early(x, e);
+	}
+	if (n < 0)
+		return ended_early(x, e);
+	x->body_left = 0;
+	*ret_len = len;
+	return 0;
+}
+
+static int read_text(struct exchange *x, const char **ret, size_t *ret_len, struct err *e)
+{
+	size_t len = x->body_left < 0 ? BODY_MAX : (size_t)x->body_left;
+	char *data;
+
+	if (x->body_left > (long long)BODY_MAX)
+		return too_large(x, e);
+	if (!is_json(x->head.content_type))
+		return err_set(e, ERR_MEDIA_TYPE, "the body must be application/json");
+	if (x->head.expect) {
+		if (strcasecmp(x->head.expect, "100-continue") != 0)
+			return err_field(e, "Expect", "can only be 100-continue");
+		(void)mg_write(x->conn, "HTTP/1.1 100 Continue\r\n\r\n", 25);
+	}
+	data = arena_alloc(&x->arena, len + 1);
+	if (!data)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	if (x->body_left < 0 ? read_chunked(x, data, &len, e) < 0 : read_counted(x, data, e) < 0)
+		return -1;
+	*ret = data;
+	*ret_len = len;
+	return 0;
+}
+
+static int read_object(struct exchange *x, cJSON **ret, struct err *e)
+{
+	OWN(json) cJSON *doc = NULL;
+	const char *text = NULL;
+	size_t len = 0;
+
+	if (read_text(x, &text, &len, e) < 0)
+		return -1;
+	if (len > 0 && json_parse(text, len, &doc, e) < 0)
+		return e->field[0] ? -1 : err_wrap(e, "the body");
+	if (len == 0)
+		doc = cJSON_CreateObject();
+	if (!cJSON_IsObject(doc))
+		return err_field(e, "", "the body: must be an object");
+	*ret = TAKE(doc);
+	return 0;
+}
+
+/* A browser's page never sees its refresh token: the cookie stands in where the body has none. */
+static int add_refresh_token(struct exchange *x, cJSON *fields, struct err *e)
+{
+	const struct wire_msg *m = subjects[x->route->subject].in;
+	const char *token;
+
+	if (!wire_field_find(m, "refresh_token") ||
+	    cJSON_GetObjectItemCaseSensitive(fields, "refresh_token"))
+		return 0;
+	token = cookie_find(x->head.cookie, COOKIE_REFRESH, &x->arena);
+	if (!token)
+		return 0;
+	cJSON_AddStringToObject(fields, "refresh_token", token);
+	return auth_check_origin(x, e);
+}
+
+int body_read(struct exchange *x, cJSON **ret, struct err *e)
+{
+	const struct wire_msg *m = subjects[x->route->subject].in;
+	const char *query = x->info->query_string;
+	OWN(json) cJSON *fields = NULL;
+
+	if (x->route->input == INPUT_QUERY && x->body_left != 0)
+		return err_field(e, "", "a %s takes no body", x->info->request_method);
+	if (x->route->input == INPUT_BODY && query && query[0])
+		return err_field(e, "", "a %s takes no query parameters", x->info->request_method);
+
+	if (x->body_left != 0) {
+		if (read_object(x, &fields, e) < 0)
+			return -1;
+	} else {
+		fields = cJSON_CreateObject();
+	}
+	if ((x->route->input == INPUT_QUERY && query_add_fields(query, m, fields, e) < 0) ||
+	    route_add_params(x->route, x->path, fields, e) < 0 ||
+	    add_refresh_token(x, fields, e) < 0)
+		return -1;
+	*ret = TAKE(fields);
+	return 0;
+}
+
+void body_discard(struct exchange *x)
+{
+	long long until_ms = clock_mono_ms() + DISCARD_MS, got = 0;
+	char data[4096];
+	int n = 0;
+
+	while (x->body_left != 0) {
+		n = mg_read(x->conn, data, sizeof(data));
+		got += n;
+		if (n <= 0 || got > DISCARD_MAX || clock_mono_ms() > until_ms)
+			break;
+		if (x->body_left > 0)
+			x->body_left -= n;
+	}
+	/* civetweb would go on reading what is left, for as long as it comes. */
+	x->must_close |= x->body_left > 0 || (x->body_left < 0 && n != 0);
+}

@@ -1,0 +1,83 @@
+#include "call.h"
+
+#include "auth_check.h"
+#include "body.h"
+#include "bus/envelope.h"
+#include "cookie.h"
+#include "reply.h"
+
+static int read_key(struct exchange *x, struct err *e)
+{
+	const char *key = x->head.idempotency_key;
+	size_t len = key ? strlen(key) : 0;
+
+	if (!key || strcmp(x->info->request_method, "POST") != 0)
+		return 0;
+	for (size_t i = 0; i < len; i++)
+		if (key[i] < 0x21 || key[i] > 0x7e)
+			len = 0;
+	if (len == 0 || len > BUS_KEY_MAX)
+		return err_field(e, "Idempotency-Key", "must be 1 to %d visible ASCII characters",
+		                 BUS_KEY_MAX);
+	memcpy(x->ctx.idempotency_key, key, len + 1);
+	return 0;
+}
+
+/* The tokens of the answer, or their end, as cookies. */
+static int make_cookies(struct exchange *x, const struct wire_msg *m, const void *out,
+                        struct err *e)
+{
+	const struct auth_tokens *tokens = out;
+
+	if (x->route->cookies == COOKIES_CLEAR)
+		return cookie_lines(NULL, 0, NULL, &x->arena, &x->cookies, e);
+	assert(m == &wire_auth_tokens);
+	return cookie_lines(tokens->access_token, tokens->expires_in, tokens->refresh_token,
+	                    &x->arena, &x->cookies, e);
+}
+
+/* An answer with a sealed field is opened and written anew; any other is handed on as it came. */
+static int answer(struct exchange *x, const struct bus_answer *a, struct err *e)
+{
+	const struct wire_msg *m = subjects[x->route->subject].out;
+	bool is_good = a->status == 200;
+	OWN(json_text) char *text = NULL;
+	void *out = NULL;
+
+	if (is_good && m->has_secret) {
+		out = arena_alloc(&x->arena, m->size);
+		if (!out)
+			return err_set(e, ERR_INTERNAL, "out of memory");
+		if (bus_answer_open(x->app->bus, x->route->subject, a, &x->arena, out, e) < 0)
+			return -1;
+		text = envelope_data(m, out, NULL, e);
+		if (!text)
+			return -1;
+	}
+	if (is_good && x->route->cookies != COOKIES_NONE && make_cookies(x, m, out, e) < 0)
+		return -1;
+	reply_send(x, is_good ? x->route->success : a->status, text ? text : a->data,
+	           text ? strlen(text) : a->len, a->retry_after_s);
+	if (text)
+		explicit_bzero(text, strlen(text));
+	return 0;
+}
+
+int call_forward(struct exchange *x, struct err *e)
+{
+	const struct wire_msg *m = subjects[x->route->subject].in;
+	OWN(bus_answer) struct bus_answer a = { 0 };
+	OWN(json) cJSON *fields = NULL;
+	void *in;
+
+	/* Nothing of the body is read for someone who may not send it. */
+	if (auth_check(x, e) < 0 || read_key(x, e) < 0 || body_read(x, &fields, e) < 0)
+		return -1;
+	in = arena_alloc(&x->arena, m->size);
+	if (!in)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	if (wire_decode(m, fields, NULL, &x->arena, in, e) < 0 ||
+	    bus_forward(x->app->bus, x->route->subject, &x->ctx, in, &a, e) < 0)
+		return -1;
+	return answer(x, &a, e);
+}

@@ -1,0 +1,140 @@
+#include "reply.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "bus/envelope.h"
+#include "origin.h"
+
+#include <stdarg.h>
+
+#define HEADER_MAX 8192  /* bytes; two tokens as cookies are most of it */
+#define WRITE_MAX  24576 /* bytes of header and body in one write */
+
+/* The API answers programs: nothing of an answer may be shown, framed, guessed at or kept. */
+static const char always[] =
+	"Content-Type: application/json\r\n"
+	"Cache-Control: no-store\r\n"
+	"X-Content-Type-Options: nosniff\r\n"
+	"Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
+	"X-Frame-Options: DENY\r\n"
+	"Referrer-Policy: no-referrer\r\n"
+	"Vary: Origin\r\n";
+
+struct text {
+	char *data;
+	size_t len, size;
+};
+
+/* What does not fit is cut; HEADER_MAX is more than all of it together. */
+static __attribute__((format(printf, 2, 3))) void add(struct text *t, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(t->data + t->len, t->size - t->len, fmt, ap);
+	va_end(ap);
+	if (n > 0)
+		t->len = t->len + (size_t)n < t->size ? t->len + (size_t)n : t->size - 1;
+}
+
+static void add_date(struct text *t)
+{
+	time_t now = (time_t)(clock_now_ms() / 1000);
+	struct tm tm;
+	size_t room = t->size - t->len;
+
+	gmtime_r(&now, &tm);
+	t->len += strftime(t->data + t->len, room, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
+}
+
+static void add_cors(struct text *t, const struct exchange *x)
+{
+	if (!origin_is_allowed(x->app->origins, x->head.origin))
+		return;
+	add(t,
+	    "Access-Control-Allow-Origin: %s\r\n"
+	    "Access-Control-Allow-Credentials: true\r\n"
+	    "Access-Control-Expose-Headers: X-Request-Id, Retry-After, RateLimit-Limit, "
+	    "RateLimit-Remaining, RateLimit-Reset\r\n",
+	    x->head.origin);
+}
+
+static void add_limit(struct text *t, const struct limit_state *l)
+{
+	if (l->is_counted)
+		add(t,
+		    "RateLimit-Limit: %lld\r\nRateLimit-Remaining: %lld\r\n"
+		    "RateLimit-Reset: %lld\r\n",
+		    l->max, l->remaining, (l->reset_us + 999999) / 1000000);
+}
+
+static void header_begin(struct text *t, struct exchange *x, int status)
+{
+	x->status = status;
+	add(t, "HTTP/1.1 %d %s\r\n", status, mg_get_response_code_text(x->conn, status));
+	add_date(t);
+	add(t, "%sX-Request-Id: %s\r\n", always, x->ctx.trace_id);
+	if (origin_is_https(x->app->origins))
+		add(t, "Strict-Transport-Security: max-age=31536000\r\n");
+	add_cors(t, x);
+	add_limit(t, &x->limit);
+	if (status == 401)
+		add(t, "WWW-Authenticate: Bearer realm=\"zaki\"\r\n");
+	if (status == 405)
+		add(t, "Allow: %s\r\n", x->allow);
+	if (x->cookies && status < 300)
+		add(t, "%s", x->cookies);
+	add(t, "Connection: %s\r\n",
+	    x->must_close || !x->head.keeps_alive ? "close" : "keep-alive");
+}
+
+void reply_send(struct exchange *x, int status, const char *body, size_t len, int retry_after_s)
+{
+	char out[WRITE_MAX];
+	struct text t = { .data = out, .size = HEADER_MAX };
+
+	header_begin(&t, x, status);
+	if (retry_after_s > 0)
+		add(&t, "Retry-After: %d\r\n", retry_after_s);
+	add(&t, "Content-Length: %zu\r\n\r\n", len);
+	if (x->is_head)
+		len = 0;
+	if (len <= sizeof(out) - t.len) {
+		memcpy(out + t.len, body, len);
+		t.len += len;
+		len = 0;
+	}
+	if (mg_write(x->conn, out, t.len) == (int)t.len && len > 0)
+		(void)mg_write(x->conn, body, len);
+	if (x->cookies)
+		explicit_bzero(out, t.len);
+}
+
+void reply_error(struct exchange *x, const struct err *e)
+{
+	OWN(json_text) char *text = envelope_error(e);
+	int retry_after_s = e->retry_after_s;
+
+	if (retry_after_s == 0 && err_is_retryable(e->code))
+		retry_after_s = 1;
+	reply_send(x, err_http(e->code), text ? text : "", text ? strlen(text) : 0, retry_after_s);
+}
+
+void reply_options(struct exchange *x)
+{
+	char out[HEADER_MAX];
+	struct text t = { .data = out, .size = sizeof(out) };
+
+	header_begin(&t, x, 204);
+	add(&t, "Allow: %s\r\n", x->allow);
+	if (x->head.cors_method && origin_is_allowed(x->app->origins, x->head.origin))
+		add(&t,
+		    "Access-Control-Allow-Methods: %s\r\n"
+		    "Access-Control-Allow-Headers: Authorization, Content-Type, Idempotency-Key, "
+		    "traceparent\r\n"
+		    "Access-Control-Max-Age: 600\r\n",
+		    x->allow);
+	add(&t, "\r\n");
+	(void)mg_write(x->conn, out, t.len);
+}

@@ -1,0 +1,71 @@
+#ifndef APP_H
+#define APP_H
+
+#include "bus/bus.h"
+#include "engine.h"
+#include "files.h"
+#include "instance.h"
+#include "outbox.h"
+#include "store/pg.h"
+#include "svc/svc.h"
+#include "vault.h"
+
+#include "net/http.h"
+
+struct keeper;
+struct reconciler;
+struct watch;
+
+/* The service's settings, and what it works with. Read-only once started. */
+struct app {
+	struct svc_common common;
+
+	const char *database_url;
+	const char *docker_host;
+	const char *data_dir;
+	const char *openclaw_image;
+	const char *encryption_key;
+	const char *telegram_api_url;          /* as this process reaches it */
+	const char *openclaw_telegram_api_url; /* as the containers do; "": OpenClaw's own default */
+	const char *default_model;
+	const char *default_provider_base_url;
+	const char *default_provider_api_key;
+	const char *instance_network;
+	const char *instance_reach;
+	long long instances_free, instances_pro; /* a user's */
+	long long port_min, port_max;
+	long long stop_grace_s, ready_timeout_s;
+	long long provision_max; /* that boot at a time */
+
+	enum container_reach reach;
+	char platform_id[UUID_SIZE];
+	struct bus *bus;
+	struct pg_pool *db;
+	struct vault *vault;
+	struct files *files;
+	struct engine *engine;
+	struct http_client *telegram;
+	struct http_client *probes;
+	struct outbox *outbox;
+	struct reconciler *reconciler;
+	struct keeper *keeper;
+	struct watch *watch;
+};
+
+/* start.c: svc_def.start, .quiesce, .stop, and the checks of its health. */
+int app_start(void *app, struct bus *b, struct err *e);
+void app_quiesce(void *app);
+void app_stop(void *app);
+int app_check_database(void *app, struct err *e);
+int app_check_engine(void *app, struct err *e);
+
+/* once_instance.c */
+extern const struct bus_once app_once;
+
+/* After a commit that asked for something: it is looked at now, and told now. Any thread. */
+void app_wake(struct app *app);
+
+bus_handler on_check_token, on_create, on_list, on_get, on_update, on_delete, on_start, on_stop,
+	on_restart, on_purge_user, on_state;
+
+#endif

@@ -1,0 +1,117 @@
+#include "docker.h"
+
+static int network_find(struct docker *d, const char *name, bool *ret, struct err *e)
+{
+	OWN(docker_ask) struct docker_ask k;
+	enum docker_network_fit fit;
+	const char *escaped;
+
+	docker_ask_init(&k, "network", "GET", DOCKER_QUICK_MS);
+	escaped = docker_escape(name, false, &k.a);
+	if (escaped)
+		k.req.path = arena_printf(&k.a, DOCKER_API "/networks/%s", escaped);
+	if (docker_ask_send(d, &k, e) < 0)
+		return -1;
+	if (k.res.status == 404) {
+		*ret = false;
+		return 0;
+	}
+	if (k.res.status != 200)
+		return docker_ask_refused(&k, e);
+	if (docker_json_network(&k.res, name, &fit, e) < 0)
+		return docker_ask_wrap(&k, e);
+	if (fit == DOCKER_NETWORK_TALKING)
+		return err_field(
+			e, "INSTANCE_NETWORK",
+			"container engine: the network '%.40s' lets its containers reach each "
+			"other; remove it, or name another",
+			name);
+	*ret = fit == DOCKER_NETWORK_FITS;
+	return 0;
+}
+
+static char *network_json(const struct docker *d, const char *name)
+{
+	OWN(json) cJSON *root = cJSON_CreateObject();
+	cJSON *options, *labels;
+
+	if (!cJSON_AddStringToObject(root, "Name", name) ||
+	    !cJSON_AddStringToObject(root, "Driver", "bridge") ||
+	    !cJSON_AddTrueToObject(root, "CheckDuplicate"))
+		return NULL;
+	options = cJSON_AddObjectToObject(root, "Options");
+	labels = cJSON_AddObjectToObject(root, "Labels");
+	if (!cJSON_AddStringToObject(options, DOCKER_ICC, "false") ||
+	    !cJSON_AddStringToObject(labels, CONTAINER_LABEL_PLATFORM, d->platform_id))
+		return NULL;
+	return cJSON_PrintUnformatted(root);
+}
+
+/* *ret_id is "" where someone else was first. */
+static int network_make(struct docker *d, const char *name, char ret_id[ENGINE_ID_SIZE],
+                        struct err *e)
+{
+	OWN(json_text) char *body = network_json(d, name);
+	OWN(docker_ask) struct docker_ask k;
+
+	docker_ask_init(&k, "network", "POST", DOCKER_QUICK_MS);
+	k.req.path = body ? DOCKER_API "/networks/create" : NULL;
+	k.req.body = body;
+	if (docker_ask_send(d, &k, e) < 0)
+		return -1;
+	if (k.res.status == 409) {
+		ret_id[0] = 0;
+		return 0;
+	}
+	if (k.res.status != 201)
+		return docker_ask_refused(&k, e);
+	return docker_json_id(&k.res, ret_id, e) < 0 ? docker_ask_wrap(&k, e) : 0;
+}
+
+static int network_oldest(struct docker *d, const char *name, char ret_id[ENGINE_ID_SIZE],
+                          struct err *e)
+{
+	OWN(docker_ask) struct docker_ask k;
+
+	docker_ask_init(&k, "network", "GET", DOCKER_QUICK_MS);
+	k.req.path = DOCKER_API "/networks";
+	if (docker_ask_send(d, &k, e) < 0)
+		return -1;
+	if (k.res.status != 200)
+		return docker_ask_refused(&k, e);
+	return docker_json_oldest(&k.res, name, ret_id, e) < 0 ? docker_ask_wrap(&k, e) : 0;
+}
+
+static int network_remove(struct docker *d, const char *id, struct err *e)
+{
+	OWN(docker_ask) struct docker_ask k;
+
+	docker_ask_init(&k, "network", "DELETE", DOCKER_QUICK_MS);
+	k.req.path = arena_printf(&k.a, DOCKER_API "/networks/%s", id);
+	if (docker_ask_send(d, &k, e) < 0)
+		return -1;
+	if (k.res.status != 204 && k.res.status != 404)
+		return docker_ask_refused(&k, e);
+	return 0;
+}
+
+/* The engine looks for the name before it makes a network, but two who ask at once both get one,
+ * and then no container can be made in either. So the later of the two takes its own away. */
+int docker_ensure_network(struct engine *g, const char *name, struct err *e)
+{
+	char made[ENGINE_ID_SIZE], oldest[ENGINE_ID_SIZE];
+	struct docker *d = (struct docker *)g;
+	bool is_there = false;
+
+	if (network_find(d, name, &is_there, e) < 0)
+		return -1;
+	if (is_there)
+		return 0;
+	if (network_make(d, name, made, e) < 0)
+		return -1;
+	if (!made[0])
+		return 0;
+	if (network_oldest(d, name, oldest, e) < 0)
+		return -1;
+	return strcmp(made, oldest) == 0 ? 0 : network_remove(d, made, e);
+}

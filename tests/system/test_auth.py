@@ -1,0 +1,475 @@
+"""Accounts and sessions through the REST API: SPEC 3 and 5."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+import time
+from typing import Any, Callable
+
+import pytest
+
+from zaki import jwt
+from zaki.api import Api, Answer, expect
+from zaki.people import Person, idempotency
+from zaki.suite import Suite, wait_until
+
+pytestmark = pytest.mark.core
+
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+ACCESS, REFRESH = "__Host-zaki_access", "__Host-zaki_refresh"
+
+
+def an_email() -> str:
+    return f"eve-{secrets.token_hex(8)}@example.org"
+
+
+# ---- register and login --------------------------------------------------------------------------
+
+def test_register_gives_a_user_and_tokens(api: Api) -> None:
+    email = an_email()
+    answer = api.post("/auth/register", {"email": email, "password": "a good long one", "name": "Eve"})
+    data = expect(answer, 201)
+
+    assert set(data) == {"user", "access_token", "refresh_token", "token_type", "expires_in"}
+    assert set(data["user"]) == {"id", "email", "name", "email_verified", "subscription_tier",
+                                 "created_at", "updated_at"}
+    assert (data["token_type"], data["expires_in"]) == ("Bearer", 900)
+    user = data["user"]
+    assert UUID.fullmatch(user["id"]) and TIME.fullmatch(user["created_at"])
+    assert (user["email"], user["name"], user["email_verified"], user["subscription_tier"]) == \
+        (email, "Eve", False, "free")
+    assert answer.json["success"] is True and answer.json["error"] is None
+
+    head, claims = jwt.parts(data["access_token"])
+    assert head["alg"] == "HS256" and head["kid"]
+    assert {"iss", "aud", "sub", "sid", "jti", "typ", "iat", "exp"} <= set(claims)
+    assert claims["sub"] == user["id"] and claims["exp"] - claims["iat"] == 900
+
+
+def test_a_name_is_optional(api: Api) -> None:
+    data = expect(api.post("/auth/register", {"email": an_email(), "password": "a good long one"}), 201)
+    assert data["user"]["name"] is None
+
+
+def test_an_address_registers_once_however_it_is_written(api: Api) -> None:
+    email = an_email()
+    expect(api.post("/auth/register", {"email": email, "password": "a good long one"}), 201)
+    for again in (email, email.upper()):
+        expect(api.post("/auth/register", {"email": again, "password": "another long one"}), 409, "EMAIL_TAKEN")
+
+
+def test_many_at_once_make_one_account(api: Api) -> None:
+    email, answers = an_email(), []
+
+    def register() -> None:
+        answers.append(api.post("/auth/register", {"email": email, "password": "a good long one"}).status)
+
+    threads = [threading.Thread(target=register) for _ in range(6)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert sorted(answers) == [201] + [409] * 5
+
+
+@pytest.mark.parametrize("what, password, ok", [
+    ("seven characters", "1fA.x7q", False),
+    ("eight", "1fA.x7qz", True),
+    ("128", "xY3-" * 32, True),
+    ("129", "xY3-" * 32 + "z", False),
+    ("eight that are not ASCII", "пароль→ё", True),
+    ("spaces are characters", "a b c d e f", True),
+    ("no rules of composition", "only lower case letters", True),
+    ("a common one", "password123", False),
+    ("a common one in capitals", "PASSWORD123", False),
+    ("digits in a row", "12345678", False),
+    ("empty", "", False),
+])
+def test_password_rules(api: Api, what: str, password: str, ok: bool) -> None:
+    answer = api.post("/auth/register", {"email": an_email(), "password": password})
+    if ok:
+        expect(answer, 201)
+    else:
+        expect(answer, 400, "VALIDATION_ERROR")
+        assert answer.field == "password", what
+
+
+def test_login_opens_a_further_session(ada: Person, api: Api) -> None:
+    first = ada.access_token
+    data = expect(api.post("/auth/login", {"email": ada.email, "password": ada.password}), 200)
+    assert data["user"] == ada.user and data["access_token"] != first
+    for token in (first, data["access_token"]):
+        expect(api.as_user(token).get("/users/me"), 200)
+    expect(api.post("/auth/login", {"email": ada.email.upper(), "password": ada.password}), 200)
+
+
+def test_wrong_password_and_unknown_address_look_the_same(ada: Person, api: Api) -> None:
+    wrong = api.post("/auth/login", {"email": ada.email, "password": "not this one"})
+    nobody = api.post("/auth/login", {"email": an_email(), "password": "not this one"})
+    expect(wrong, 401, "INVALID_CREDENTIALS")
+    expect(nobody, 401, "INVALID_CREDENTIALS")
+    assert wrong.json == nobody.json
+
+
+def test_wrong_password_and_unknown_address_take_the_same_time(ada: Person, api: Api) -> None:
+    def seconds(email: str) -> float:
+        body = {"email": email, "password": "not this one"}
+        return sorted(api.post("/auth/login", body).seconds for _ in range(5))[2]
+
+    known, unknown = seconds(ada.email), seconds(an_email())
+    assert 0.4 < known / unknown < 2.5, (known, unknown)
+
+
+# ---- refresh and logout --------------------------------------------------------------------------
+
+def refresh(api: Api, token: str) -> Answer:
+    return api.post("/auth/refresh", {"refresh_token": token})
+
+
+def test_refresh_gives_new_tokens(ada: Person, api: Api) -> None:
+    data = expect(refresh(api, ada.refresh_token), 200)
+    assert data["refresh_token"] != ada.refresh_token and data["access_token"] != ada.access_token
+    assert data["user"]["id"] == ada.id
+    expect(api.as_user(data["access_token"]).get("/users/me"), 200)
+
+
+def test_the_predecessor_has_a_moment_of_grace(ada: Person, api: Api) -> None:
+    """Two tabs refresh at once: neither is thrown out."""
+    first = expect(refresh(api, ada.refresh_token), 200)
+    second = expect(refresh(api, ada.refresh_token), 200)
+    for data in (first, second):
+        expect(api.as_user(data["access_token"]).get("/users/me"), 200)
+
+
+def test_grace_ends(ada: Person, api: Api, suite: Suite) -> None:
+    second = expect(refresh(api, ada.refresh_token), 200)
+    suite.sql("UPDATE refresh_tokens SET used_at = used_at - interval '11 s' WHERE session_id IN "
+              "(SELECT id FROM sessions WHERE user_id = %s) AND used_at IS NOT NULL", ada.id)
+    expect(refresh(api, ada.refresh_token), 401, "TOKEN_REUSED")
+    expect(refresh(api, second["refresh_token"]), 401)
+
+
+def test_a_stolen_refresh_token_ends_the_family(ada: Person, api: Api, suite: Suite) -> None:
+    second = expect(refresh(api, ada.refresh_token), 200)
+    third = expect(refresh(api, second["refresh_token"]), 200)
+    other = Person(Api(api.base), ada.email, ada.password)
+    other.login()
+
+    expect(refresh(api, ada.refresh_token), 401, "TOKEN_REUSED")
+    expect(refresh(api, third["refresh_token"]), 401)
+    for token in (ada.access_token, third["access_token"]):
+        expect(api.as_user(token).get("/users/me"), 401, "UNAUTHENTICATED")
+    expect(other.api.get("/users/me"), 200)  # another sign-in is another family
+    assert suite.sql("SELECT action FROM audit_log WHERE user_id = %s AND action LIKE %s", ada.id, "%reus%")
+
+
+@pytest.mark.parametrize("token", ["x", "A" * 43, "A" * 256])
+def test_an_unknown_refresh_token(api: Api, token: str) -> None:
+    expect(refresh(api, token), 401)
+
+
+def test_an_expired_refresh_token(ada: Person, api: Api, suite: Suite) -> None:
+    suite.sql("UPDATE refresh_tokens SET expires_at = now() - interval '1 s' WHERE session_id IN "
+              "(SELECT id FROM sessions WHERE user_id = %s)", ada.id)
+    expect(refresh(api, ada.refresh_token), 401)
+
+
+def test_logout_works_at_once_and_only_here(ada: Person, api: Api) -> None:
+    other = Person(Api(api.base), ada.email, ada.password)
+    other.login()
+    expect(ada.api.post("/auth/logout", {}), 200)
+    expect(ada.api.get("/users/me"), 401, "UNAUTHENTICATED")
+    expect(refresh(api, ada.refresh_token), 401)
+    expect(other.api.get("/users/me"), 200)
+
+
+def test_logout_by_refresh_token_alone(ada: Person, api: Api) -> None:
+    expect(api.post("/auth/logout", {"refresh_token": ada.refresh_token}), 200)
+    expect(ada.api.get("/users/me"), 401)
+
+
+def test_logout_outlives_redis(ada: Person, suite: Suite) -> None:
+    """Redis loses everything: who signed out stays out."""
+    import redis  # Debian's python3-redis
+
+    expect(ada.api.post("/auth/logout", {}), 200)
+    redis.Redis.from_url(suite.env["REDIS_URL"]).flushall()
+    wait_until(lambda: ada.api.get("/users/me").status == 401, 15, "revoked sessions are back in Redis")
+
+
+# ---- cookies -------------------------------------------------------------------------------------
+
+def cookie_of(answer: Answer, name: str) -> str:
+    return answer.cookies()[name].split(";")[0]
+
+
+def signed_in_by_cookie(ada: Person, api: Api) -> tuple[Answer, str]:
+    answer = api.post("/auth/login", {"email": ada.email, "password": ada.password})
+    expect(answer, 200)
+    return answer, f"{cookie_of(answer, ACCESS)}; {cookie_of(answer, REFRESH)}"
+
+
+def test_cookies_are_kept_from_scripts_and_other_sites(ada: Person, api: Api) -> None:
+    answer, _ = signed_in_by_cookie(ada, api)
+    assert set(answer.cookies()) == {ACCESS, REFRESH}
+    for line in answer.cookies().values():
+        attributes = [a.strip().lower() for a in line.split(";")[1:]]
+        assert {"httponly", "secure", "samesite=lax", "path=/"} <= set(attributes), line
+        assert not any(a.startswith("domain") for a in attributes), line
+
+
+def test_a_cookie_signs_in(ada: Person, api: Api) -> None:
+    _, cookie = signed_in_by_cookie(ada, api)
+    assert expect(api.get("/users/me", headers={"Cookie": cookie}), 200)["id"] == ada.id
+
+
+@pytest.mark.parametrize("headers, status", [
+    ({}, 403),
+    ({"Origin": "https://evil.example"}, 403),
+    ({"Origin": "null"}, 403),
+    ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ({"Origin": "PUBLIC"}, 200),
+    ({"Sec-Fetch-Site": "same-origin"}, 200),
+])
+def test_a_change_by_cookie_needs_the_right_origin(ada: Person, api: Api, suite: Suite,
+                                                   headers: dict[str, str], status: int) -> None:
+    _, cookie = signed_in_by_cookie(ada, api)
+    sent = {k: v.replace("PUBLIC", suite.stack.public_url()) for k, v in headers.items()}
+    answer = api.patch("/users/me", {"name": "By cookie"}, headers={"Cookie": cookie, **sent})
+    expect(answer, status, "FORBIDDEN" if status == 403 else "")
+    assert (expect(ada.api.get("/users/me"), 200)["name"] == "By cookie") == (status == 200)
+
+
+def test_refresh_and_logout_by_cookie(ada: Person, api: Api, suite: Suite) -> None:
+    _, cookie = signed_in_by_cookie(ada, api)
+    origin = {"Origin": suite.stack.public_url()}
+    answer = api.post("/auth/refresh", {}, headers={"Cookie": cookie, **origin})
+    expect(answer, 200)
+    cookie = f"{cookie_of(answer, ACCESS)}; {cookie_of(answer, REFRESH)}"
+    answer = api.post("/auth/logout", {}, headers={"Cookie": cookie, **origin})
+    expect(answer, 200)
+    for line in answer.cookies().values():
+        assert "max-age=0" in line.lower() or "1970" in line, line
+    expect(api.get("/users/me", headers={"Cookie": cookie}), 401)
+
+
+# ---- the account ---------------------------------------------------------------------------------
+
+def test_me_can_be_renamed(ada: Person) -> None:
+    before = expect(ada.api.get("/users/me"), 200)
+    after = expect(ada.api.patch("/users/me", {"name": "Countess of Lovelace ✓"}), 200)
+    assert after["name"] == "Countess of Lovelace ✓" and after["updated_at"] >= before["updated_at"]
+    assert {**after, "name": "", "updated_at": ""} == {**before, "name": "", "updated_at": ""}
+    assert expect(ada.api.get("/users/me"), 200) == after
+
+
+@pytest.mark.parametrize("field", ["id", "email", "email_verified", "subscription_tier", "password_hash"])
+def test_the_rest_of_me_cannot_be_patched(ada: Person, field: str) -> None:
+    answer = ada.api.patch("/users/me", {"name": "x", field: "pro"})
+    expect(answer, 400, "VALIDATION_ERROR")
+    assert answer.field == field
+    assert expect(ada.api.get("/users/me"), 200) == ada.user
+
+
+def test_a_deleted_account_is_gone(ada: Person, api: Api, suite: Suite) -> None:
+    other = Person(Api(api.base), ada.email, ada.password)
+    other.login()
+    assert expect(ada.api.delete("/users/me"), 202) == {"id": ada.id, "status": "deleting"}
+    for person in (ada, other):
+        expect(person.api.get("/users/me"), 401)
+    expect(api.post("/auth/login", {"email": ada.email, "password": ada.password}), 401, "INVALID_CREDENTIALS")
+    expect(refresh(api, ada.refresh_token), 401)
+    wait_until(lambda: not suite.sql("SELECT 1 FROM users WHERE id = %s", ada.id), 20, "the row goes")
+    for table in ("sessions", "audit_log", "account_deletions", "instances"):
+        assert not suite.sql(f"SELECT 1 FROM {table} WHERE user_id = %s", ada.id), table
+    expect(api.post("/auth/register", {"email": ada.email, "password": "a new beginning"}), 201)
+
+
+def test_a_deleted_account_takes_its_assistants_along(ada: Person, suite: Suite) -> None:
+    bot = suite.telegram.bot()
+    instance = ada.running(bot)["id"]
+    expect(ada.api.delete("/users/me"), 202)
+    wait_until(lambda: not suite.sql("SELECT 1 FROM users WHERE id = %s", ada.id), 40, "the row goes")
+    assert not suite.containers(instance)
+    assert not suite.data(ada.id).exists()
+    assert not suite.sql("SELECT 1 FROM instances WHERE id = %s", instance)
+    Person.new(suite.api).provision(bot)  # the bot is free again
+
+
+# ---- tokens that are not ours --------------------------------------------------------------------
+
+Forge = Callable[[dict[str, Any], dict[str, Any], str], str]
+
+
+@pytest.mark.parametrize("what, forge", [
+    ("no signature, alg none", lambda h, c, s: jwt.sign({**h, "alg": "none"}, c, s)),
+    ("alg None", lambda h, c, s: jwt.sign({**h, "alg": "None"}, c, s)),
+    ("HS512 with the right secret", lambda h, c, s: jwt.sign({**h, "alg": "HS512"}, c, s)),
+    ("HS384 with the right secret", lambda h, c, s: jwt.sign({**h, "alg": "HS384"}, c, s)),
+    ("RS256, signed as HS256", lambda h, c, s: jwt.sign({**h, "alg": "RS256"}, c, s, "HS256")),
+    ("another secret", lambda h, c, s: jwt.sign(h, c, "another secret of some length 0123456789")),
+    ("no secret", lambda h, c, s: jwt.sign(h, c, "")),
+    ("the signature of another", lambda h, c, s: ".".join(
+        [*jwt.sign(h, {**c, "sub": str(secrets.token_hex(16))}, s).split(".")[:2],
+         jwt.sign(h, c, s).split(".")[2]])),
+    ("signature cut off", lambda h, c, s: jwt.sign(h, c, s).rsplit(".", 1)[0] + "."),
+    ("expired", lambda h, c, s: jwt.sign(h, {**c, "iat": c["iat"] - 2000, "exp": c["iat"] - 1100}, s)),
+    ("no expiry", lambda h, c, s: jwt.sign(h, {k: v for k, v in c.items() if k != "exp"}, s)),
+    ("expiry as a text", lambda h, c, s: jwt.sign(h, {**c, "exp": str(c["exp"])}, s)),
+    ("of another issuer", lambda h, c, s: jwt.sign(h, {**c, "iss": "evil"}, s)),
+    ("for another audience", lambda h, c, s: jwt.sign(h, {**c, "aud": "evil"}, s)),
+    ("of another type", lambda h, c, s: jwt.sign(h, {**c, "typ": "refresh"}, s)),
+    ("no type", lambda h, c, s: jwt.sign(h, {k: v for k, v in c.items() if k != "typ"}, s)),
+    ("no session", lambda h, c, s: jwt.sign(h, {k: v for k, v in c.items() if k != "sid"}, s)),
+    ("no user", lambda h, c, s: jwt.sign(h, {k: v for k, v in c.items() if k != "sub"}, s)),
+    ("a user that is no id", lambda h, c, s: jwt.sign(h, {**c, "sub": "' OR 1=1 --"}, s)),
+    ("an unknown key id", lambda h, c, s: jwt.sign({**h, "kid": "zz"}, c, s)),
+    ("one part", lambda h, c, s: "abc"),
+    ("empty parts", lambda h, c, s: ".."),
+    ("no base64", lambda h, c, s: "!!!.???.###"),
+    ("very long", lambda h, c, s: "A" * 4000 + "." + "B" * 4000 + ".C"),
+])
+def test_forged_tokens_are_refused(ada: Person, api: Api, suite: Suite, what: str, forge: Forge) -> None:
+    head, claims = jwt.parts(ada.access_token)
+    secret = suite.stack.secrets.get("jwt")
+    assert expect(api.as_user(jwt.sign(head, claims, secret)).get("/users/me"), 200)["id"] == ada.id
+    for path in ("/users/me", "/instances"):
+        expect(api.as_user(forge(head, claims, secret)).get(path), 401, "UNAUTHENTICATED")
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer a b", "bearer"])
+def test_what_is_no_bearer_token(api: Api, header: str) -> None:
+    expect(api.get("/users/me", headers={"Authorization": header}), 401, "UNAUTHENTICATED")
+
+
+def test_a_refresh_token_is_no_access_token(ada: Person, api: Api) -> None:
+    expect(api.as_user(ada.refresh_token).get("/users/me"), 401, "UNAUTHENTICATED")
+
+
+# ---- idempotency ---------------------------------------------------------------------------------
+
+def test_the_same_key_registers_once(api: Api) -> None:
+    body, key = {"email": an_email(), "password": "a good long one"}, idempotency()
+    first = expect(api.post("/auth/register", body, headers=key), 201)
+    again = expect(api.post("/auth/register", body, headers=key), 201)
+    assert again["user"]["id"] == first["user"]["id"]
+    expect(api.post("/auth/register", {**body, "name": "other"}, headers=key), 409, "CONFLICT")
+
+
+# ---- limits and headers --------------------------------------------------------------------------
+
+def limited(suite: Suite, **env: str) -> Api:
+    """A gateway of the test's own, with other settings."""
+    ports = {f"EXTRA_{i}": str(p) for i, p in enumerate(free_ports(2))}
+    suite.start_extra("gateway", f"gateway-{secrets.token_hex(3)}",
+                      {"PORT": ports["EXTRA_0"], "WS_PORT": ports["EXTRA_1"], **env})
+    return Api(f"http://127.0.0.1:{ports['EXTRA_0']}")
+
+
+def free_ports(count: int) -> list[int]:
+    import socket
+    held = [socket.socket() for _ in range(count)]
+    for s in held:
+        s.bind(("127.0.0.1", 0))
+    found = [s.getsockname()[1] for s in held]
+    for s in held:
+        s.close()
+    return found
+
+
+def end_all(suite: Suite) -> None:
+    for name in list(suite.extra):
+        suite.end_extra(name)
+
+
+def test_sign_in_attempts_are_limited_per_address(suite: Suite) -> None:
+    one = limited(suite, RATE_AUTH_PER_MIN="5")
+    two = limited(suite, RATE_AUTH_PER_MIN="5")
+    address = {"X-Forwarded-For": f"198.51.100.{secrets.randbelow(250) + 1}"}
+    try:
+        nobody = {"email": an_email(), "password": "not this one"}
+        for i in range(5):  # counted over both gateways
+            expect((one, two)[i % 2].post("/auth/login", nobody, headers=address), 401)
+        for gate in (one, two):
+            answer = gate.post("/auth/login", nobody, headers=address)
+            expect(answer, 429, "RATE_LIMITED")
+            assert 1 <= int(answer.headers["Retry-After"]) <= 60
+            assert answer.headers["RateLimit-Limit"] and answer.headers["RateLimit-Remaining"] == "0"
+        register = {"email": an_email(), "password": "a good long one"}
+        expect(one.post("/auth/register", register, headers=address), 429)
+        expect(one.post("/auth/login", nobody, headers={"X-Forwarded-For": "198.51.100.254"}), 401)
+    finally:
+        end_all(suite)
+
+
+def test_a_stranger_cannot_choose_its_address(suite: Suite) -> None:
+    gate = limited(suite, RATE_AUTH_PER_MIN="3", TRUSTED_PROXIES="192.0.2.1")
+    try:
+        nobody = {"email": an_email(), "password": "not this one"}
+        seen = [gate.post("/auth/login", nobody, headers={"X-Forwarded-For": f"203.0.113.{i}"}).status
+                for i in range(10)]
+        assert 429 in seen and seen[-1] == 429
+    finally:
+        end_all(suite)
+
+
+def test_requests_are_limited_per_user(suite: Suite, ada: Person, bob: Person) -> None:
+    gate = limited(suite, RATE_API_PER_MIN="7")
+    try:
+        answers = [gate.as_user(ada.access_token).get("/users/me") for _ in range(9)]
+        assert [a.status for a in answers] == [200] * 7 + [429] * 2
+        assert answers[0].headers["RateLimit-Limit"].startswith("7")
+        expect(gate.as_user(bob.access_token).get("/users/me"), 200)
+    finally:
+        end_all(suite)
+
+
+def test_a_flood_of_sign_ins_is_turned_away_and_passes(suite: Suite, ada: Person, api: Api) -> None:
+    """Hashing is bounded: the rest gets 503 with Retry-After or waits its turn; nothing breaks."""
+    answers: list[Answer] = []
+
+    def login() -> None:
+        answers.append(api.post("/auth/login", {"email": ada.email, "password": "not this one"}))
+
+    threads = [threading.Thread(target=login) for _ in range(40)]
+    for t in threads:
+        t.start()
+    start = time.monotonic()
+    expect(ada.api.get("/users/me"), 200)  # the rest of the service keeps answering meanwhile
+    assert time.monotonic() - start < 5
+    for t in threads:
+        t.join()
+    for answer in answers:
+        assert answer.status in (401, 503, 504), answer
+        if answer.status == 503:
+            assert int(answer.headers["Retry-After"]) >= 1
+    assert any(a.status == 401 for a in answers)
+    expect(api.post("/auth/login", {"email": ada.email, "password": ada.password}), 200)
+
+
+def test_both_base_paths_name_the_same(ada: Person) -> None:
+    assert ada.api.get("=/v1/users/me").json == ada.api.get("=/api/users/me").json
+
+
+def test_answers_carry_the_usual_headers(ada: Person, api: Api) -> None:
+    for answer in (ada.api.get("/users/me"), api.get("/users/me"), api.get("/nowhere")):
+        head = answer.headers
+        assert head["Content-Type"].startswith("application/json")
+        assert head["X-Content-Type-Options"] == "nosniff"
+        assert head["Cache-Control"] and "no-store" in head["Cache-Control"]
+        assert head["X-Frame-Options"] or "frame-ancestors" in (head["Content-Security-Policy"] or "")
+        assert re.fullmatch(r"[0-9a-f]{32}", head["X-Request-Id"])
+
+
+def test_cors_lets_in_whom_it_should(api: Api, suite: Suite) -> None:
+    ask = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization,content-type"}
+    good = api.call("OPTIONS", "/users/me", headers={"Origin": suite.stack.public_url(), **ask})
+    assert good.status in (200, 204)
+    assert good.headers["Access-Control-Allow-Origin"] == suite.stack.public_url()
+    assert "PATCH" in good.headers["Access-Control-Allow-Methods"]
+    assert "origin" in good.headers["Vary"].lower()
+    bad = api.call("OPTIONS", "/users/me", headers={"Origin": "https://evil.example", **ask})
+    assert bad.headers["Access-Control-Allow-Origin"] is None

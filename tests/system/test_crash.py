@@ -1,0 +1,253 @@
+"""kill -9 at every fault point of the sources: after the restart each assistant reaches its wanted
+state, and no container, folder, port or bot claim is left over or doubled."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stack.errors import StackError
+from zaki.api import expect
+from zaki.people import Person, idempotency
+from zaki.stubborn import Reviver, Stubborn
+from zaki.suite import BUILD, Suite, wait_until
+from zaki.tables import fault_points
+from zaki.telegram import Telegram
+
+pytestmark = [pytest.mark.disturbs,
+              pytest.mark.skipif(BUILD == "release", reason="a release build has no fault points")]
+
+IM_POINTS = fault_points("instance-manager")
+AUTH_POINTS = fault_points("auth")
+
+
+def arm(suite: Suite, daemon: str, point: str) -> Path:
+    """Restarts the daemon so that it kills itself at this point, once. The file says that it did."""
+    folder = suite.folder / "faults"
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o1777)
+    once = folder / f"{point}-{uuid.uuid4().hex[:6]}"
+    try:
+        suite.stack.restart_part(daemon, {"ZAKI_FAULT": point, "ZAKI_FAULT_ONCE": str(once)})
+    except StackError:
+        assert once.exists(), f"{daemon} did not start and did not reach {point}"
+    return once
+
+
+class Journey:
+    """A person's whole way with an assistant, while instance-manager dies somewhere on it."""
+
+    def __init__(self, suite: Suite, telegram: Telegram) -> None:
+        self.suite = suite
+        self.person = Person.new(suite.api)
+        self.bot = telegram.bot()
+        self.spare = telegram.bot()
+        self.client = Stubborn(self.person.api, 60)
+        self.client.meanwhile = self.age_claims
+        self.id = ""
+
+    def age_claims(self) -> None:
+        """A claim of a process that died is taken over after a minute; here it is old at once. Claims
+        of calls under way are a second old at most."""
+        self.suite.sql("UPDATE idempotency_instance SET claimed_at = claimed_at - interval '1 hour' "
+                       "WHERE status IS NULL AND claimed_at < now() - interval '2 s'")
+
+    def boxes(self) -> list[dict[str, Any]]:
+        found = self.suite.containers(self.id)
+        assert len(found) <= 1, f"the container is doubled: {[c['Names'] for c in found]}"
+        return found
+
+    def reach(self, status: str) -> dict[str, Any]:
+        def there(answer: Any) -> bool:
+            self.boxes()
+            assert answer.status == 200, str(answer)
+            assert answer.data["status"] != "error", str(answer)
+            return bool(answer.data["status"] == status)
+
+        return dict(self.client.until(f"/instances/{self.id}", there, f"{status} is reached").data)
+
+    def act(self, verb: str) -> None:
+        expect(self.client.call("POST", f"/instances/{self.id}/{verb}", headers=idempotency()), 202)
+
+    def create(self) -> None:
+        body = {"bot_token": self.bot.token, "owner_telegram_id": 7}
+        self.id = self.client.call("POST", "/instances", body, headers=idempotency(), good=(202,)).data["id"]
+        self.reach("running")
+        listed = self.client.call("GET", "/instances").data["items"]
+        assert [i["id"] for i in listed] == [self.id], "one row, not two"
+        folders = [p.name for p in self.suite.data(self.person.id).iterdir()]
+        assert folders == [self.id], "one folder, not two"
+
+    def change(self) -> None:
+        self.client.call("PATCH", f"/instances/{self.id}", {"memory_mib": 1024, "bot_token": self.spare.token})
+        wait_until(lambda: self.limit() == 1 << 30, 60, "the container has its new memory")
+        self.reach("running")
+        self.spare.wait_polled()
+
+    def limit(self) -> int:
+        found = self.boxes()
+        return int(self.inspect(found[0]["Id"])["HostConfig"]["Memory"]) if found else 0
+
+    def inspect(self, cid: str) -> Any:
+        try:
+            return self.suite.engine.json("GET", f"/containers/{cid}/json")
+        except StackError:
+            return {"HostConfig": {"Memory": 0}, "State": {"StartedAt": ""}}
+
+    def started(self) -> str:
+        found = self.boxes()
+        return str(self.inspect(found[0]["Id"])["State"]["StartedAt"]) if found else ""
+
+    def stop_start_restart(self) -> None:
+        self.act("stop")
+        self.reach("stopped")
+        assert all(c["State"] != "running" for c in self.boxes())
+        self.act("start")
+        self.reach("running")
+        before = self.started()
+        self.act("restart")
+        wait_until(lambda: self.started() not in ("", before), 60, "it was started anew")
+        self.reach("running")
+        self.spare.wait_polled()
+
+    def drift(self) -> None:
+        """By hand: removed, and a stray one put beside."""
+        stray = str(uuid.uuid4())
+        labels = {"zaki.platform": self.suite.platform(), "zaki.instance": stray, "zaki.user": self.person.id}
+        self.suite.engine.json("POST", "/containers/create", {"name": f"zaki-user-{stray}"},
+                               {"Image": self.suite.stack.image_name(), "Labels": labels})
+        self.suite.engine.remove(self.boxes()[0]["Id"])
+        wait_until(lambda: [c["State"] for c in self.boxes()] == ["running"], 60, "it comes back")
+        wait_until(lambda: not self.suite.containers(stray), 60, "the stray one goes")
+        self.reach("running")
+
+    def delete(self) -> None:
+        self.client.call("DELETE", f"/instances/{self.id}", good=(202, 404))
+        self.client.until(f"/instances/{self.id}", lambda a: a.status == 404, "it is gone")
+        assert not self.boxes()
+        assert not self.suite.data(self.person.id, self.id).exists()
+        for table, column in (("instances", "id"), ("operations", "instance_id"), ("provider_keys", "instance_id"),
+                              ("idempotency_instance", "about")):
+            assert not self.suite.sql(f"SELECT 1 FROM {table} WHERE {column} = %s", self.id), table
+
+    def claims_are_free(self) -> None:
+        """Both bots and the quota can be had again."""
+        for bot in (self.bot, self.spare):
+            made = expect(self.person.api.post("/instances", {"bot_token": bot.token}), 202)["id"]
+            self.person.remove(made)
+
+    def events_are_told(self) -> None:
+        """Nothing waits in the outbox: what was written reached the stream."""
+        wait_until(lambda: not self.suite.sql("SELECT 1 FROM event_outbox"), 30, "the outbox is empty")
+
+
+@pytest.mark.parametrize("point", IM_POINTS)
+def test_instance_manager_dies(suite: Suite, telegram: Telegram, point: str) -> None:
+    journey = Journey(suite, telegram)
+    once = arm(suite, "instance-manager", point)
+    with Reviver(suite, "instance-manager"):
+        journey.create()
+        journey.change()
+        journey.stop_start_restart()
+        journey.drift()
+        journey.delete()
+        if not once.exists():
+            leave_by_account(suite, telegram)
+    assert once.exists(), f"nothing on the way reached {point}"
+    journey.claims_are_free()
+    journey.events_are_told()
+
+
+def leave_by_account(suite: Suite, telegram: Telegram) -> None:
+    """The other way for an assistant to go."""
+    person = Person.new(suite.api)
+    instance = person.running(telegram.bot())["id"]
+    Stubborn(person.api).call("DELETE", "/users/me", good=(202, 401))
+    wait_until(lambda: not suite.sql("SELECT 1 FROM users WHERE id = %s", person.id), 60, "the account is gone")
+    assert not suite.containers(instance) and not suite.data(person.id).exists()
+
+
+@pytest.mark.parametrize("point", AUTH_POINTS)
+def test_auth_dies(suite: Suite, telegram: Telegram, point: str) -> None:
+    """The deletion of an account is resumed where it was."""
+    person, bot = Person.new(suite.api), telegram.bot()
+    instance = person.running(bot)["id"]
+    once = arm(suite, "auth", point)
+    with Reviver(suite, "auth"):
+        Stubborn(person.api).call("DELETE", "/users/me", good=(202, 401))
+        # Whoever held the lease is dead; it runs out by itself, later than a test wants to wait.
+        wait_until(once.exists, 60, f"{point} is reached")
+        wait_until(lambda: gone(suite, person), 60, "the account is gone")
+    assert not suite.containers(instance) and not suite.data(person.id).exists()
+    for table in ("sessions", "refresh_tokens", "account_deletions", "instances", "provider_keys"):
+        column = "user_id" if table != "refresh_tokens" else "session_id"
+        assert not suite.sql(f"SELECT 1 FROM {table} WHERE {column} = %s", person.id), table
+    again = expect(suite.api.post("/auth/register", {"email": person.email, "password": "a new beginning"}), 201)
+    suite.api.as_user(again["access_token"]).delete("/users/me")
+    Person.new(suite.api).provision(bot)
+
+
+def gone(suite: Suite, person: Person) -> bool:
+    suite.sql("UPDATE account_deletions SET lease_until = now() WHERE lease_until > now() + interval '2 s' "
+              "AND requested_at < now() - interval '3 s' AND user_id = %s", person.id)
+    return not suite.sql("SELECT 1 FROM users WHERE id = %s", person.id)
+
+
+def test_killed_again_and_again(suite: Suite, telegram: Telegram) -> None:
+    """No chosen point: killed whenever, while the journey goes on."""
+    journey, end = Journey(suite, telegram), threading.Event()
+
+    def killer() -> None:
+        while not end.wait(0.7):
+            try:
+                suite.stack.kill_part("instance-manager", hold=False)
+            except StackError:
+                pass  # it is down just now
+
+    thread = threading.Thread(target=killer)
+    with Reviver(suite, "instance-manager") as reviver:
+        thread.start()
+        try:
+            journey.create()
+            journey.stop_start_restart()
+            journey.delete()
+        finally:
+            end.set()
+            thread.join()
+    assert reviver.starts >= 2
+    journey.claims_are_free()
+
+
+@pytest.mark.parametrize("daemon", ["gateway", "auth", "realtime-fanout", "instance-manager"])
+def test_the_supervisor_brings_each_daemon_back(suite: Suite, daemon: str, telegram: Telegram) -> None:
+    person = Person.new(suite.api)
+    instance = person.running(telegram.bot())["id"]
+    pid = suite.stack.kill_part(daemon, hold=False)
+    wait_until(lambda: suite.stack.pid(daemon) not in (None, pid), 30, f"{daemon} is back")
+    client = Stubborn(person.api)
+    client.call("POST", f"/instances/{instance}/stop")
+    client.until(f"/instances/{instance}", lambda a: a.data["status"] == "stopped", "it is stopped")
+    client.call("PATCH", "/users/me", {"name": "after"})
+
+
+def test_the_whole_stack_killed(suite: Suite, telegram: Telegram) -> None:
+    """As when the machine's power fails: all at once; `up` brings back everything."""
+    person, bot = Person.new(suite.api), telegram.bot()
+    instance = person.running(bot, owner_telegram_id=7)["id"]
+    other = person.running(telegram.bot())["id"]
+    person.act(other, "stop", "stopped")
+    for part in ("supervisor", "gateway", "auth", "instance-manager", "realtime-fanout", "nats", "redis", "postgres"):
+        suite.stack.kill_part(part)
+    for container in suite.containers():
+        if container["State"] == "running":
+            suite.engine.call("POST", f"/containers/{container['Id']}/kill").read()
+    suite.stack.up()
+    client = Stubborn(person.api)
+    client.until(f"/instances/{instance}", lambda a: a.data["status"] == "running", "it runs again")
+    assert client.call("GET", f"/instances/{other}").data["status"] == "stopped"
+    bot.wait_polled()
+    assert bot.says(bot.hears(7, "back?"), text="back?")

@@ -1,0 +1,171 @@
+"""What people do to containers by hand is mended, told and recorded; troubles inside are named."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+
+from zaki.api import expect
+from zaki.people import Person
+from zaki.suite import SLOW, Suite, wait_until
+from zaki.telegram import Bot, Telegram
+
+MEND_S = 10 * SLOW  # SPEC 13: seen and mended within ten seconds
+
+
+def box(suite: Suite, instance: str) -> dict[str, Any]:
+    """Its one container."""
+    found = suite.containers(instance)
+    assert len(found) <= 1, "the container is doubled"
+    return found[0] if found else {}
+
+
+def is_running(suite: Suite, instance: str) -> bool:
+    return box(suite, instance).get("State") == "running"
+
+
+def audited(suite: Suite, instance: str) -> list[dict[str, Any]]:
+    return suite.sql("SELECT action, detail FROM audit_instance WHERE instance_id = %s AND actor = 'platform' "
+                     "ORDER BY id", instance)
+
+
+def told(suite: Suite, person: Person, instance: str, kind: str, disturb: Any) -> None:
+    """disturb() leads to a drift event of this kind, an audit row, and the wanted state."""
+    with suite.socket(person.access_token) as ws:
+        ws.subscribe(f"instance.{instance}")
+        disturb()
+        event = ws.expect("instance.drift", MEND_S)
+        assert event["data"]["kind"] == kind and event["data"]["message"], event
+    assert audited(suite, instance), "an audit entry"
+
+
+@pytest.mark.core
+def test_a_container_removed_by_hand_comes_back(ada: Person, bot: Bot, suite: Suite) -> None:
+    instance = ada.running(bot, owner_telegram_id=7)["id"]
+    old = box(suite, instance)["Id"]
+    told(suite, ada, instance, "container_missing", lambda: suite.engine.remove(old))
+    wait_until(lambda: is_running(suite, instance) and box(suite, instance)["Id"] != old, MEND_S)
+    ada.wait(instance, "running")
+    bot.wait_polled()
+    assert bot.says(bot.hears(7, "still you?"), text="still you?")
+
+
+@pytest.mark.parametrize("how", ["stop?t=1", "kill"])
+def test_a_container_stopped_by_hand_is_started(ada: Person, bot: Bot, suite: Suite, how: str) -> None:
+    instance = ada.running(bot)["id"]
+    cid = box(suite, instance)["Id"]
+    told(suite, ada, instance, "container_stopped",
+         lambda: suite.engine.call("POST", f"/containers/{cid}/{how}").read())
+    wait_until(lambda: is_running(suite, instance), MEND_S)
+    ada.wait(instance, "running")
+
+
+def test_a_container_started_by_hand_is_stopped(ada: Person, bot: Bot, suite: Suite) -> None:
+    instance = ada.running(bot)["id"]
+    ada.act(instance, "stop", "stopped")
+    cid = box(suite, instance).get("Id")
+    if not cid:
+        pytest.skip("a stopped assistant has no container here")
+    told(suite, ada, instance, "container_running",
+         lambda: suite.engine.call("POST", f"/containers/{cid}/start").read())
+    wait_until(lambda: not is_running(suite, instance), MEND_S)
+    ada.wait(instance, "stopped")
+
+
+def test_a_container_changed_by_hand_is_made_anew(ada: Person, bot: Bot, suite: Suite) -> None:
+    instance = ada.running(bot)["id"]
+    cid = box(suite, instance)["Id"]
+    change = {"Memory": 512 << 20, "MemorySwap": 512 << 20}
+    told(suite, ada, instance, "container_changed",
+         lambda: suite.engine.json("POST", f"/containers/{cid}/update", body=change))
+
+    def limit() -> int:
+        now = box(suite, instance).get("Id")
+        return suite.engine.json("GET", f"/containers/{now}/json")["HostConfig"]["Memory"] if now else 0
+
+    wait_until(lambda: limit() == 2 << 30, MEND_S)
+    ada.wait(instance, "running")
+
+
+def stray(suite: Suite, labels: dict[str, str]) -> str:
+    name = f"zaki-user-{labels['zaki.instance']}"
+    made = suite.engine.json("POST", "/containers/create", {"name": name},
+                             {"Image": suite.stack.image_name(), "Labels": labels})
+    suite.engine.call("POST", f"/containers/{made['Id']}/start").read()
+    return str(made["Id"])
+
+
+def test_a_stray_container_is_removed(ada: Person, suite: Suite) -> None:
+    instance = str(uuid.uuid4())
+    stray(suite, {"zaki.platform": suite.platform(), "zaki.instance": instance, "zaki.user": ada.id})
+    wait_until(lambda: not suite.containers(instance), MEND_S)
+    wait_until(lambda: audited(suite, instance), 5, "an audit entry")
+
+
+def test_other_peoples_containers_are_left_alone(suite: Suite, ada: Person, bot: Bot) -> None:
+    other = str(uuid.uuid4())
+    cid = stray(suite, {"zaki.platform": other, "zaki.instance": other, "zaki.user": other})
+    try:
+        instance = ada.running(bot)["id"]
+        suite.engine.remove(box(suite, instance)["Id"])  # the reconciler looks around
+        ada.wait(instance, "running")
+        wait_until(lambda: is_running(suite, instance), MEND_S)
+        assert suite.engine.containers([f"zaki.platform={other}"], everything=False)
+    finally:
+        suite.engine.remove(cid)
+
+
+def test_everything_removed_at_once(suite: Suite, ada: Person, telegram: Telegram) -> None:
+    made = [ada.running(telegram.bot())["id"] for _ in range(3)]
+    for container in suite.containers():
+        if container["Labels"]["zaki.instance"] in made:
+            suite.engine.remove(container["Id"])
+    for instance in made:
+        wait_until(lambda i=instance: is_running(suite, i), MEND_S)
+        ada.wait(instance, "running")
+
+
+def test_a_stop_while_the_container_is_gone(suite: Suite, ada: Person, bot: Bot) -> None:
+    instance = ada.running(bot)["id"]
+    suite.engine.remove(box(suite, instance)["Id"])
+    ada.act(instance, "stop", "stopped")
+    assert not is_running(suite, instance)
+    ada.act(instance, "start", "running")
+
+
+# ---- troubles inside, as the stub plays them (tests/fakes/stub) ------------------------------------
+
+def steer(suite: Suite, person: Person, instance: str, **how: Any) -> None:
+    """What the stub does from its next look at the file on."""
+    suite.data(person.id, instance, ".openclaw", "stub.json").write_text(json.dumps(how))
+
+
+def reason(person: Person, instance: str) -> str:
+    return str(person.instance(instance)["status_reason"] or "").lower()
+
+
+def test_a_config_that_is_refused_is_named(suite: Suite, ada: Person, bot: Bot) -> None:
+    instance = ada.running(bot)["id"]
+    steer(suite, ada, instance, exit_after_ms=0, exit_code=78)
+    wait_until(lambda: ada.instance(instance)["status"] == "error", 30 * SLOW, "error")
+    assert "config" in reason(ada, instance)
+    suite.data(ada.id, instance, ".openclaw", "stub.json").unlink()
+    ada.act(instance, "start", "running")  # a person's wish forgives
+
+
+def test_a_bot_polled_by_somebody_else_is_named(suite: Suite, ada: Person, bot: Bot) -> None:
+    instance = ada.running(bot)["id"]
+    steer(suite, ada, instance, telegram="conflict")
+    wait_until(lambda: "bot" in reason(ada, instance) or "telegram" in reason(ada, instance), 60 * SLOW, "the reason")
+
+
+def test_a_crash_is_got_over(suite: Suite, ada: Person, bot: Bot) -> None:
+    instance = ada.running(bot)["id"]
+    steer(suite, ada, instance, exit_after_ms=0, exit_code=3, once=True)
+    cid = box(suite, instance)["Id"]
+    wait_until(lambda: suite.engine.json("GET", f"/containers/{cid}/json")["RestartCount"] >= 1, 20, "a restart")
+    ada.wait(instance, "running")
+    assert expect(ada.api.get(f"/instances/{instance}"), 200)["desired"] == "running"
