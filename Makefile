@@ -7,6 +7,8 @@ OUT      := $(B)/$(V)
 GEN      := $(B)/gen
 BIN      := $(OUT)/bin
 SERVICES := $(notdir $(wildcard services/*))
+# VERBOSE=1 shows the commands
+Q        := $(if $(VERBOSE),,@)
 STACK    := $(PYTHON) deploy/local/stack.py
 
 # ---- compiler ------------------------------------------------------------------------------------
@@ -60,28 +62,28 @@ $(GEN)/migrations.c: $(wildcard services/*/sql/*.sql) tools/sqlgen.py
 
 $(OUT)/obj/gen/%.o: $(GEN)/%.c $(GEN)/messages.h
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(OUT)/obj/services/%.o: services/%.c $(GEN)/messages.h
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -Iservices/$(firstword $(subst /, ,$*)) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS) -Iservices/$(firstword $(subst /, ,$*)) -MMD -MP -c -o $@ $<
 $(OUT)/obj/%.o: %.c $(GEN)/messages.h
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(LIB): $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 define daemon_rule
 $(BIN)/$(1): $(call objects_of,$(1)) $(LIB)
 	@mkdir -p $$(@D)
-	$(CC) -o $$@ $$^ $(LDFLAGS) $(LDLIBS)
+	$(Q)$(CC) -o $$@ $$^ $(LDFLAGS) $(LDLIBS)
 $(OUT)/tests/unit/$(1)/%: $(OUT)/obj/tests/unit/$(1)/%.o $(call parts_of,$(1)) $(LIB)
 	@mkdir -p $$(@D)
-	$(CC) -o $$@ $$^ $(LDFLAGS) -lcmocka $(LDLIBS)
+	$(Q)$(CC) -o $$@ $$^ $(LDFLAGS) -lcmocka $(LDLIBS)
 $(OUT)/obj/tests/unit/$(1)/%.o: CPPFLAGS += -Iservices/$(1)
 $(OUT)/tests/integration/$(1)/%: $(OUT)/obj/tests/integration/$(1)/%.o $(call parts_of,$(1)) $(LIB)
 	@mkdir -p $$(@D)
-	$(CC) -o $$@ $$^ $(LDFLAGS) -lcmocka $(LDLIBS)
+	$(Q)$(CC) -o $$@ $$^ $(LDFLAGS) -lcmocka $(LDLIBS)
 $(OUT)/obj/tests/integration/$(1)/%.o: CPPFLAGS += -Iservices/$(1)
 endef
 $(foreach s,$(SERVICES),$(eval $(call daemon_rule,$(s))))
@@ -89,21 +91,21 @@ $(foreach s,$(SERVICES),$(eval $(call daemon_rule,$(s))))
 $(OUT)/obj/tests/%.o: CPPFLAGS += -Itests
 $(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka $(LDLIBS)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS) -lcmocka $(LDLIBS)
 $(OUT)/tests/integration/%: $(OUT)/obj/tests/integration/%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka $(LDLIBS)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS) -lcmocka $(LDLIBS)
 # Contract tests look at whole tables: the bus's and the gateway's routes.
 $(OUT)/obj/tests/contract/%.o: CPPFLAGS += -Iservices/gateway
 $(OUT)/tests/contract/%: $(OUT)/obj/tests/contract/%.o $(call parts_of,gateway) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) -o $@ $^ $(LDFLAGS) -lcmocka $(LDLIBS)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS) -lcmocka $(LDLIBS)
 $(ZAKICTL): $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tools/zakictl/*.c)) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) -o $@ $^ $(LDFLAGS) $(LDLIBS)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS) $(LDLIBS)
 $(BIN)/bench-%: $(OUT)/obj/tests/bench/bench-%.o $(LIB)
 	@mkdir -p $(@D)
-	$(CC) -o $@ $^ $(LDFLAGS) $(LDLIBS)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS) $(LDLIBS)
 
 .SECONDARY:
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

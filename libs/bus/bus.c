@@ -15,6 +15,8 @@ int bus_from_nats(natsStatus s, const char *what, struct err *e)
 		return 0;
 	case NATS_TIMEOUT:
 		return err_set(e, ERR_TIMEOUT, "%s: no reply in time", what);
+	case NATS_MAX_PAYLOAD:
+		return err_set(e, ERR_TOO_LARGE, "message is too large");
 	case NATS_NO_RESPONDERS:
 	case NATS_NO_SERVER:
 	case NATS_NOT_YET_CONNECTED:
@@ -137,25 +139,38 @@ int bus_open(const struct bus_opt *opt, struct bus **ret, struct err *e)
 	return 0;
 }
 
+/* Hands over what the server has already sent us. While the server is away there is nobody to
+ * answer, and the server's word that all was sent does not come. */
+static void drain_subs(struct bus *b)
+{
+	long long until_ms = clock_mono_ms() + BUS_DRAIN_MS;
+
+	for (size_t i = 0; i < b->sub_count && bus_is_connected(b); i++)
+		(void)natsSubscription_DrainTimeout(b->subs[i], BUS_DRAIN_MS);
+	for (size_t i = 0; i < b->sub_count; i++) {
+		while (bus_is_connected(b) && clock_mono_ms() < until_ms &&
+		       natsSubscription_WaitForDrainCompletion(b->subs[i], WAIT_MS) == NATS_TIMEOUT)
+			continue;
+		natsSubscription_Destroy(b->subs[i]);
+	}
+	b->sub_count = 0;
+}
+
 void bus_drain(struct bus *b)
 {
 	struct timespec until;
 
-	for (size_t i = 0; i < b->sub_count; i++)
-		(void)natsSubscription_DrainTimeout(b->subs[i], BUS_DRAIN_MS);
-	for (size_t i = 0; i < b->sub_count; i++) {
-		(void)natsSubscription_WaitForDrainCompletion(b->subs[i], BUS_DRAIN_MS);
-		natsSubscription_Destroy(b->subs[i]);
-	}
-	b->sub_count = 0;
+	drain_subs(b);
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += BUS_DRAIN_MS / 1000;
 	pthread_mutex_lock(&b->lock);
-	while (b->under_way > 0 && pthread_cond_timedwait(&b->idle, &b->lock, &until) == 0)
+	while (b->under_way + b->subs_live > 0 &&
+	       pthread_cond_timedwait(&b->idle, &b->lock, &until) == 0)
 		continue;
 	pthread_mutex_unlock(&b->lock);
-	(void)natsConnection_FlushTimeout(b->conn, 1000);
+	if (bus_is_connected(b))
+		(void)natsConnection_FlushTimeout(b->conn, 1000);
 }
 
 void bus_close(struct bus *b)
@@ -186,6 +201,17 @@ natsConnection *bus_nats(struct bus *b)
 	return b->conn;
 }
 
+/* The subscription's thread has run its last handler. */
+static void on_sub_end(void *closure)
+{
+	struct bus *b = closure;
+
+	pthread_mutex_lock(&b->lock);
+	if (--b->subs_live == 0)
+		pthread_cond_broadcast(&b->idle);
+	pthread_mutex_unlock(&b->lock);
+}
+
 int bus_subscribe(struct bus *b, const char *subject, const char *queue, natsMsgHandler handler,
                   void *closure, struct err *e)
 {
@@ -199,7 +225,14 @@ int bus_subscribe(struct bus *b, const char *subject, const char *queue, natsMsg
 	if (s != NATS_OK)
 		return bus_from_nats(s, subject, e);
 	b->sub_count++;
-	return 0;
+
+	pthread_mutex_lock(&b->lock);
+	b->subs_live++;
+	pthread_mutex_unlock(&b->lock);
+	s = natsSubscription_SetOnCompleteCB(*slot, on_sub_end, b);
+	if (s != NATS_OK)
+		on_sub_end(b);
+	return bus_from_nats(s, subject, e);
 }
 
 static void on_heard(natsConnection *conn, natsSubscription *sub, natsMsg *msg, void *closure)

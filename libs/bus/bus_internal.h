@@ -35,9 +35,10 @@ struct bus {
 	struct listener listeners[BUS_SUBS_MAX];
 	size_t sub_count;
 
-	pthread_mutex_t lock; /* guards under_way */
-	pthread_cond_t idle;
-	long long under_way; /* calls taken and not yet answered */
+	pthread_mutex_t lock; /* guards under_way and subs_live */
+	pthread_cond_t idle;  /* one of the two became 0 */
+	long long under_way;  /* calls taken and not yet answered */
+	long long subs_live;  /* subscriptions whose handler may still run */
 };
 
 int bus_from_nats(natsStatus s, const char *what, struct err *e);

@@ -26,6 +26,8 @@ static void log_failed(const struct call *c, const struct err *e, long long ns)
 	         (char *)NULL);
 }
 
+static void reply_too_large(struct bus *b, natsMsg *to, size_t len);
+
 static void reply(struct bus *b, natsMsg *to, int status, int retry_after_s, const char *text)
 {
 	OWN(nats_msg) natsMsg *msg = NULL;
@@ -45,8 +47,10 @@ static void reply(struct bus *b, natsMsg *to, int status, int retry_after_s, con
 	if (s == NATS_OK)
 		s = natsConnection_PublishMsg(b->conn, msg);
 	/* The caller runs into its time-out; what was done stays done. */
-	if (s != NATS_OK)
+	if (s != NATS_OK && s != NATS_MAX_PAYLOAD)
 		log_warn("reply could not be sent", "error", natsStatus_GetText(s));
+	if (s == NATS_MAX_PAYLOAD)
+		reply_too_large(b, to, strlen(text));
 }
 
 static void reply_error(struct bus *b, natsMsg *to, const struct err *e)
@@ -55,6 +59,18 @@ static void reply_error(struct bus *b, natsMsg *to, const struct err *e)
 
 	if (text)
 		reply(b, to, err_http(e->code), e->retry_after_s, text);
+}
+
+static void reply_too_large(struct bus *b, natsMsg *to, size_t len)
+{
+	struct err e = ERR_INIT;
+	char bytes[24];
+
+	snprintf(bytes, sizeof(bytes), "%zu", len);
+	log_error("reply is larger than the bus takes", "subject", natsMsg_GetSubject(to), "bytes",
+	          bytes);
+	err_set(&e, ERR_INTERNAL, "reply is too large");
+	reply_error(b, to, &e);
 }
 
 /* Of the plain request, in the schema's order: two that mean the same have the same hash. */
@@ -173,15 +189,15 @@ void bus_work(void *item)
 	struct err e = ERR_INIT;
 
 	arena_init(&c.arena, BUS_ARENA_LIMIT);
-	if (bus_ctx_from_headers(w->msg, &c.ctx, &deadline_ms, &e) < 0) {
-		reply_error(w->bus, w->msg, &e);
-	} else if (deadline_ms && clock_now_ms() > deadline_ms) {
+	if (bus_ctx_from_headers(w->msg, &c.ctx, &deadline_ms, &e) == 0 && deadline_ms &&
+	    clock_now_ms() > deadline_ms)
 		/* Whoever asked has been told TIMEOUT by now: nothing is done behind their back. */
 		err_set(&e, ERR_TIMEOUT, "came past its deadline and was dropped");
-	} else {
-		log_trace_set(c.ctx.trace_id);
+	log_trace_set(c.ctx.trace_id);
+	if (e.code != ERR_NONE)
+		reply_error(w->bus, w->msg, &e);
+	else
 		answer(w, &c, &e);
-	}
 	spent_ns = clock_mono_ns() - start_ns;
 	w->stats->requests++;
 	w->stats->time_ns += spent_ns;

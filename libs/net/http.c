@@ -249,16 +249,19 @@ static int transfer_failed(const struct transfer *t, CURLcode code, struct err *
 	if (t->is_out_of_memory || code == CURLE_OUT_OF_MEMORY)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 
+	curl_easy_getinfo(t->easy, CURLINFO_PRETRANSFER_TIME_T, &sent_us);
 	switch (code) {
 	case CURLE_OPERATION_TIMEDOUT:
 		/* Nothing was asked yet: so it is away, and asking again does no harm. */
-		curl_easy_getinfo(t->easy, CURLINFO_PRETRANSFER_TIME_T, &sent_us);
 		if (sent_us == 0)
 			return err_set(e, ERR_UNAVAILABLE, "no connection in time");
 		return err_set(e, ERR_TIMEOUT, "no answer in time");
 	case CURLE_URL_MALFORMAT:
-	case CURLE_UNSUPPORTED_PROTOCOL:
 		return err_set(e, ERR_INTERNAL, "not a URL of http or https");
+	case CURLE_UNSUPPORTED_PROTOCOL: /* the URL's, or after it was sent the answer's */
+		if (sent_us == 0)
+			return err_set(e, ERR_INTERNAL, "not a URL of http or https");
+		return err_set(e, ERR_UPSTREAM, "the answer is not HTTP");
 	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_PARTIAL_FILE:
 	case CURLE_BAD_CONTENT_ENCODING:

@@ -48,6 +48,7 @@ static const struct svc_def def = {
 int main(int argc, char **argv)
 {
 	static struct app app;
+	nats_Open(0);
 
 	return svc_main(&def, &app, argc, argv);
 }

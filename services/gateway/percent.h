@@ -11,6 +11,4 @@
  */
 bool percent_decode(const char *s, size_t len, bool plus, char *out, size_t size);
 
-bool utf8_is_valid(const char *s, size_t len);
-
 #endif

@@ -56,7 +56,7 @@ struct app {
 int app_start(void *app, struct bus *b, struct err *e);
 void app_quiesce(void *app);
 void app_stop(void *app);
-int app_check_database(void *app, struct err *e);
+int app_check_postgres(void *app, struct err *e);
 int app_check_engine(void *app, struct err *e);
 
 /* once_instance.c */

@@ -518,8 +518,17 @@ void decide(const struct instance *row, const struct sight *s, struct decision *
 
 #define PLATFORM_RETRY_MS 30000
 
-void decide_failed(const struct instance *row, enum failure failure, const char *text,
-                   long long now_ms, struct decision *ret)
+/* Memory that is in use cannot be taken from what runs; from what is stopped it can. */
+static void stop_to_resize(struct decision *d)
+{
+	become(d, INSTANCE_RESTARTING, "It is being restarted to have other memory.");
+	d->next.retry_at_ms = 0;
+	d->next.is_channel_up = false;
+	act(d, ACT_STOP, PLACE_KEEP);
+}
+
+void decide_failed(const struct instance *row, enum failure failure, enum action failed,
+                   const char *text, long long now_ms, struct decision *ret)
 {
 	*ret = (struct decision){ .next = *row, .delay_ms = AWAY_MS };
 
@@ -527,16 +536,18 @@ void decide_failed(const struct instance *row, enum failure failure, const char 
 	if (failure == FAIL_AWAY || row->desired != INSTANCE_WANT_RUNNING)
 		return;
 	if (failure == FAIL_ATTEMPT) {
-		if (may_restart(ret, now_ms, text, false)) {
-			ret->delay_ms = ret->next.retry_at_ms - now_ms;
-			become(ret, row->status, "It could not be started yet: %s.", text);
+		if (!may_restart(ret, now_ms, text, false))
+			return;
+		if (failed == ACT_RESIZE) {
+			stop_to_resize(ret);
+			return;
 		}
+		ret->delay_ms = ret->next.retry_at_ms - now_ms;
+		become(ret, row->status, "It could not be started yet: %s.", text);
 		return;
 	}
 	become(ret, INSTANCE_ERROR, "%s", text);
 	give_up(ret, false);
-	if (failure == FAIL_PLATFORM) {
+	if (failure == FAIL_PLATFORM)
 		ret->next.retry_at_ms = now_ms + PLATFORM_RETRY_MS;
-		ret->delay_ms = DECIDE_CHECK_MS;
-	}
 }

@@ -80,7 +80,7 @@ enum failure {
 };
 
 /* What follows from it. text: for people; unused with FAIL_AWAY. */
-void decide_failed(const struct instance *row, enum failure failure, const char *text,
-                   long long now_ms, struct decision *ret);
+void decide_failed(const struct instance *row, enum failure failure, enum action failed,
+                   const char *text, long long now_ms, struct decision *ret);
 
 #endif

@@ -52,6 +52,7 @@ struct lease_write {
 	const char *owner;
 	const struct instance *before; /* as the row is now */
 	struct decision *d;            /* d->action becomes ACT_NONE where no place was free */
+	char trace_id[INSTANCE_TRACE_SIZE]; /* of the story that this belongs to */
 	long long places_max, place_ms;
 	bool is_failure; /* of the step before: nothing new was seen of the engine */
 };

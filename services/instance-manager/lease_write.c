@@ -131,13 +131,16 @@ static int row_write(struct pg_conn *c, const struct lease_write *w, const char 
 }
 
 /* What is told of the change, and kept of it. */
-static int row_tell(struct pg_conn *c, const struct lease_write *w, const struct instance *row,
+static int row_tell(struct pg_conn *c, const struct lease_write *w, const struct instance *now,
                     struct err *e)
 {
 	const struct instance *before = w->before;
 	const struct decision *d = w->d;
-	bool is_ended = before->operation != INSTANCE_OP_NONE && row->operation == INSTANCE_OP_NONE;
+	bool is_ended = before->operation != INSTANCE_OP_NONE && now->operation == INSTANCE_OP_NONE;
+	struct instance told = *now;
+	const struct instance *row = &told;
 
+	snprintf(told.trace_id, sizeof(told.trace_id), "%s", w->trace_id);
 	if (d->drift != DRIFT_NONE &&
 	    (outbox_add_drift(c, row->id, row->trace_id, d->drift, row->reason, e) < 0 ||
 	     record_audit(c, row, "platform", drift_name(d->drift), row->reason, e) < 0))

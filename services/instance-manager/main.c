@@ -1,48 +1,96 @@
-/* Creates, watches, mends and removes people's OpenClaw containers. Owns instances and all that
- * hangs on them (sql/). */
+/* Makes, watches, mends and removes people's OpenClaw containers. Owns the table instances and what
+ * hangs on it (sql/). */
 
 #include "app.h"
 
-#include "settings.h"
+#define POOL_MAIN    0
+#define POOL_OUTSIDE 1 /* calls that ask Telegram, which may take its time */
 
 /* clang-format off */
-static const struct bus_route routes[] = {
-	{ SUBJ_INSTANCE_CHECK_TOKEN, on_check_token, 1 },
-	{ SUBJ_INSTANCE_CREATE,      on_create,      1 },
-	{ SUBJ_INSTANCE_UPDATE,      on_update,      1 },
-	{ SUBJ_INSTANCE_LIST,        on_list,        0 },
-	{ SUBJ_INSTANCE_GET,         on_get,         0 },
-	{ SUBJ_INSTANCE_DELETE,      on_delete,      0 },
-	{ SUBJ_INSTANCE_START,       on_start,       0 },
-	{ SUBJ_INSTANCE_STOP,        on_stop,        0 },
-	{ SUBJ_INSTANCE_RESTART,     on_restart,     0 },
-	{ SUBJ_INSTANCE_PURGE_USER,  on_purge_user,  0 },
-	{ SUBJ_INSTANCE_STATE,       on_state,       0 },
-	{ SUBJ_INSTANCE_HEALTH,      svc_on_health,  0 },
+static const struct conf_key conf[] = {
+	/* environment                  type      where                                            default  min  max    secret */
+	{ "DATABASE_URL",               CONF_STR, offsetof(struct app, database_url),              NULL,    8,   4096,  true,
+	  "PostgreSQL, as the role zaki_instance_manager: postgresql://USER:PASSWORD@HOST:PORT/DATABASE" },
+	{ "DOCKER_HOST",                CONF_STR, offsetof(struct app, docker_host),               "unix:///var/run/docker.sock", 8, 256, false,
+	  "Container engine: unix:///PATH or tcp://ADDRESS:PORT" },
+	{ "DATA_DIR",                   CONF_STR, offsetof(struct app, data_dir),                  NULL,    2,   512,   false,
+	  "Directory of all assistants' files; the same path for the engine" },
+	{ "OPENCLAW_IMAGE",             CONF_STR, offsetof(struct app, openclaw_image),            NULL,    1,   256,   false,
+	  "Image of the assistants' containers" },
+	{ "ENCRYPTION_KEY",             CONF_STR, offsetof(struct app, encryption_key),            NULL,    VAULT_SECRET_MIN, 4096, true,
+	  "Seals bot tokens and provider keys in the database" },
+	{ "TELEGRAM_API_URL",           CONF_STR, offsetof(struct app, telegram_api_url),          "https://api.telegram.org", 8, 512, false,
+	  "Telegram's Bot API, as this service reaches it" },
+	{ "OPENCLAW_TELEGRAM_API_URL",  CONF_STR, offsetof(struct app, openclaw_telegram_api_url), "",      0,   512,   false,
+	  "Telegram's Bot API, as the containers reach it; empty: OpenClaw's own default" },
+	{ "DEFAULT_MODEL",              CONF_STR, offsetof(struct app, default_model),             NULL,    3,   200,   false,
+	  "Model of assistants for which none is chosen: provider/model" },
+	{ "DEFAULT_PROVIDER_BASE_URL",  CONF_STR, offsetof(struct app, default_provider_base_url), "",      0,   512,   false,
+	  "OpenAI-compatible API of the default model's provider; empty: the provider's own" },
+	{ "DEFAULT_PROVIDER_API_KEY",   CONF_STR, offsetof(struct app, default_provider_api_key),  "",      0,   512,   true,
+	  "Key of the default model's provider, for people who bring none" },
+	{ "INSTANCES_FREE",             CONF_INT, offsetof(struct app, instances_free),            "1",     0,   1000,  false,
+	  "Assistants a user of the tier free may have" },
+	{ "INSTANCES_PRO",              CONF_INT, offsetof(struct app, instances_pro),             "5",     0,   1000,  false,
+	  "Assistants a user of the tier pro may have" },
+	{ "INSTANCE_PORT_MIN",          CONF_INT, offsetof(struct app, port_min),                  "20000", 1,   65535, false,
+	  "First of the ports on 127.0.0.1 for assistants' gateways" },
+	{ "INSTANCE_PORT_MAX",          CONF_INT, offsetof(struct app, port_max),                  "29999", 1,   65535, false,
+	  "Last of these ports" },
+	{ "INSTANCE_STOP_GRACE_S",      CONF_SEC, offsetof(struct app, stop_grace_s),              "10",    1,   300,   false,
+	  "Seconds between asking a container to stop and killing it" },
+	{ "INSTANCE_READY_TIMEOUT_S",   CONF_SEC, offsetof(struct app, ready_timeout_s),           "180",   1,   3600,  false,
+	  "Seconds an assistant may take from its start until it is ready" },
+	{ "PROVISION_MAX",              CONF_INT, offsetof(struct app, provision_max),             "4",     1,   256,   false,
+	  "Assistants that start at a time" },
+	{ "INSTANCE_NETWORK",           CONF_STR, offsetof(struct app, instance_network),          "zaki",  1,   64,    false,
+	  "Network of the containers; made where it is missing" },
+	{ "INSTANCE_REACH",             CONF_STR, offsetof(struct app, instance_reach),            "host",  4,   7,     false,
+	  "host: through a port on 127.0.0.1; network: at the container's own address" },
 };
+
+static const struct bus_route routes[] = {
+	{ SUBJ_INSTANCE_CHECK_TOKEN, on_check_token, POOL_OUTSIDE },
+	{ SUBJ_INSTANCE_CREATE,      on_create,      POOL_OUTSIDE },
+	{ SUBJ_INSTANCE_UPDATE,      on_update,      POOL_OUTSIDE },
+	{ SUBJ_INSTANCE_LIST,        on_list,        POOL_MAIN },
+	{ SUBJ_INSTANCE_GET,         on_get,         POOL_MAIN },
+	{ SUBJ_INSTANCE_DELETE,      on_delete,      POOL_MAIN },
+	{ SUBJ_INSTANCE_START,       on_start,       POOL_MAIN },
+	{ SUBJ_INSTANCE_STOP,        on_stop,        POOL_MAIN },
+	{ SUBJ_INSTANCE_RESTART,     on_restart,     POOL_MAIN },
+	{ SUBJ_INSTANCE_PURGE_USER,  on_purge_user,  POOL_MAIN },
+	{ SUBJ_INSTANCE_STATE,       on_state,       POOL_MAIN },
+	{ SUBJ_INSTANCE_HEALTH,      svc_on_health,  POOL_MAIN },
+};
+
+static const struct svc_pool pools[] = {
+	{ "outside", offsetof(struct app, common.bus_workers), offsetof(struct app, common.bus_queue_max) },
+};
+
 static const struct svc_health health[] = {
-	{ "database", app_check_database },
+	{ "postgres", app_check_postgres },
 	{ "engine",   app_check_engine },
 };
 /* clang-format on */
 
+static const struct svc_def def = {
+	.name = "instance-manager",
+	.summary = "people's assistants and their containers",
+	.common_offset = offsetof(struct app, common),
+	SVC_TABLE(conf, conf),
+	SVC_TABLE(route, routes),
+	SVC_TABLE(pool, pools),
+	SVC_TABLE(health, health),
+	.once = &app_once,
+	.start = app_start,
+	.quiesce = app_quiesce,
+	.stop = app_stop,
+};
+
 int main(int argc, char **argv)
 {
 	static struct app app;
-	const struct svc_def def = {
-		.name = "instance-manager",
-		.summary = "runs an assistant's container for each instance",
-		.common_offset = offsetof(struct app, common),
-		.conf = settings_table,
-		.conf_count = settings_count,
-		SVC_TABLE(route, routes),
-		SVC_TABLE(health, health),
-		SVC_TABLE(pool, settings_pools),
-		.once = &app_once,
-		.start = app_start,
-		.quiesce = app_quiesce,
-		.stop = app_stop,
-	};
 
 	return svc_main(&def, &app, argc, argv);
 }

@@ -152,7 +152,8 @@ class Routes:
             match = pattern.fullmatch(request.path)
             if match and method == request.method:
                 result = handler(request, *match.groups())
-                return await result if asyncio.iscoroutine(result) else result
+                response: Response = await result if asyncio.iscoroutine(result) else result
+                return response
             if match:
                 allowed.append(method)
         if allowed:

@@ -15,7 +15,7 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from fakehttp import (DropConnection, HttpError, HttpServer, Request, Response, Routes, arguments,
@@ -52,23 +52,23 @@ class Llm:
         self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_MAX)
         self.seq = 0
         self.routes = Routes()
-        for method, pattern, handler in (
-                ("GET", "/healthz", self.healthz),
-                ("GET", "/_control/healthz", self.healthz),
-                ("GET", "/v1/models", self.list_models),
-                ("GET", "/v1/models/(.+)", self.get_model),
-                ("POST", "/v1/chat/completions", self.chat),
-                ("GET", "/_control/requests", self.shown),
-                ("POST", "/_control/replies", self.add_reply),
-                ("DELETE", "/_control/replies", self.clear_replies),
-                ("POST", "/_control/keys", self.set_keys),
-                ("POST", "/_control/models", self.set_models),
-                ("GET", "/_control/faults",
-                 lambda _: json_response({"faults": self.faults.shown()})),
-                ("POST", "/_control/faults", self.add_fault),
-                ("DELETE", "/_control/faults",
-                 lambda _: json_response({"ok": True, "cleared": self.faults.clear()})),
-                ("POST", "/_control/reset", self.reset)):
+        rows: list[tuple[str, str, Callable[..., Any]]] = [
+            ("GET", "/healthz", self.healthz),
+            ("GET", "/_control/healthz", self.healthz),
+            ("GET", "/v1/models", self.list_models),
+            ("GET", "/v1/models/(.+)", self.get_model),
+            ("POST", "/v1/chat/completions", self.chat),
+            ("GET", "/_control/requests", self.shown),
+            ("POST", "/_control/replies", self.add_reply),
+            ("DELETE", "/_control/replies", self.clear_replies),
+            ("POST", "/_control/keys", self.set_keys),
+            ("POST", "/_control/models", self.set_models),
+            ("GET", "/_control/faults", self.list_faults),
+            ("POST", "/_control/faults", self.add_fault),
+            ("DELETE", "/_control/faults", self.clear_faults),
+            ("POST", "/_control/reset", self.reset),
+        ]
+        for method, pattern, handler in rows:
             self.routes.add(method, pattern, handler)
 
     async def handle(self, request: Request) -> Response:
@@ -215,9 +215,15 @@ class Llm:
             raise HttpError(400, f"{name}: must be a list of texts")
         return values
 
+    def list_faults(self, _request: Request) -> Response:
+        return json_response({"faults": self.faults.shown()})
+
     def add_fault(self, request: Request) -> Response:
         fault = self.faults.add(request.json_object())
         return json_response({"ok": True, "fault": fault.shown()}, 201)
+
+    def clear_faults(self, _request: Request) -> Response:
+        return json_response({"ok": True, "cleared": self.faults.clear()})
 
     def reset(self, _request: Request) -> Response:
         """Everything as at the start but the counter, so that `since` of a test stays good."""

@@ -13,9 +13,9 @@ from fakehttp import HttpError
 
 CHUNK_CHARS = 24
 MESSAGES_MAX = 10_000
-# OpenClaw (seen with 2026.9.6) puts around a person's words: the time in front, fenced JSON about the
-# talk under a line that ends in a mark of its own, and a line about the runtime behind. After them
-# comes one more user message that holds nothing but its internal context.
+# OpenClaw (seen with 2026.9.6) puts around a person's words: the time in front, fenced JSON about
+# the talk under a line that ends in a mark of its own, and a line about the runtime behind. After
+# them comes one more user message that holds nothing but its internal context.
 INTERNAL = re.compile(r"<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>.*?"
                       r"<<<END_OPENCLAW_INTERNAL_CONTEXT>>>", re.DOTALL)
 TIME = re.compile(r"\A\[[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d [^\]\n]*\]\s*")

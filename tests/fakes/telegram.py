@@ -13,6 +13,8 @@ import re
 import sys
 import time
 import urllib.parse
+from collections.abc import Callable
+from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import HTTP
 from pathlib import Path
@@ -71,7 +73,7 @@ def _multipart(request: Request) -> Params:
     head = b"Content-Type: " + request.headers["content-type"].encode("latin-1") + b"\r\n\r\n"
     params: Params = {}
     parsed = BytesParser(policy=HTTP).parsebytes(head + request.body)
-    if not parsed.is_multipart():
+    if not isinstance(parsed, EmailMessage) or not parsed.is_multipart():
         raise ApiError(400, "Bad Request: can't parse multipart body")
     for part in list(parsed.iter_parts())[:FIELDS_MAX]:
         name = part.get_param("name", header="content-disposition")
@@ -90,22 +92,23 @@ class Telegram:
         self.bots = Bots(state)
         self.faults = Faults()
         self.control = Routes()
-        for method, pattern, handler in (
-                ("GET", "/healthz", self.healthz),
-                ("GET", "/_control/healthz", self.healthz),
-                ("GET", "/_control/bots", self.list_bots),
-                ("POST", "/_control/bots", self.add_bot),
-                ("GET", "/_control/bots/([0-9]{1,20})", self.get_bot),
-                ("DELETE", "/_control/bots/([0-9]{1,20})", self.delete_bot),
-                ("POST", "/_control/bots/([0-9]{1,20})/messages", self.add_message),
-                ("POST", "/_control/bots/([0-9]{1,20})/updates", self.add_update),
-                ("GET", "/_control/bots/([0-9]{1,20})/sent", self.sent),
-                ("GET", "/_control/bots/([0-9]{1,20})/calls", self.calls),
-                ("GET", "/_control/faults",
-                 lambda _: json_response({"faults": self.faults.shown()})),
-                ("POST", "/_control/faults", self.add_fault),
-                ("DELETE", "/_control/faults", self.clear_faults),
-                ("POST", "/_control/reset", self.reset)):
+        rows: list[tuple[str, str, Callable[..., Any]]] = [
+            ("GET", "/healthz", self.healthz),
+            ("GET", "/_control/healthz", self.healthz),
+            ("GET", "/_control/bots", self.list_bots),
+            ("POST", "/_control/bots", self.add_bot),
+            ("GET", "/_control/bots/([0-9]{1,20})", self.get_bot),
+            ("DELETE", "/_control/bots/([0-9]{1,20})", self.delete_bot),
+            ("POST", "/_control/bots/([0-9]{1,20})/messages", self.add_message),
+            ("POST", "/_control/bots/([0-9]{1,20})/updates", self.add_update),
+            ("GET", "/_control/bots/([0-9]{1,20})/sent", self.sent),
+            ("GET", "/_control/bots/([0-9]{1,20})/calls", self.calls),
+            ("GET", "/_control/faults", self.list_faults),
+            ("POST", "/_control/faults", self.add_fault),
+            ("DELETE", "/_control/faults", self.clear_faults),
+            ("POST", "/_control/reset", self.reset),
+        ]
+        for method, pattern, handler in rows:
             self.control.add(method, pattern, handler)
 
     async def handle(self, request: Request) -> Response:
@@ -261,6 +264,9 @@ class Telegram:
         if request.query.get("log"):
             answer["log"] = list(bot.call_log)
         return json_response(answer)
+
+    def list_faults(self, _request: Request) -> Response:
+        return json_response({"faults": self.faults.shown()})
 
     def add_fault(self, request: Request) -> Response:
         fault = self.faults.add(request.json_object())

@@ -29,7 +29,7 @@ def number(params: Params, name: str, default: int | None = None) -> int:
     try:
         if isinstance(value, bool) or isinstance(value, float) and value != int(value):
             raise ValueError
-        return int(value)  # type: ignore[arg-type]
+        return int(value)
     except (TypeError, ValueError, OverflowError):
         raise ApiError(400, f"Bad Request: can't parse {name}") from None
 

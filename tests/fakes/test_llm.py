@@ -89,7 +89,8 @@ def test_usage_comes_unless_it_is_declined(llm: Fake, more: dict[str, Any], come
 
 
 def test_keys_are_checked(llm: Fake) -> None:
-    for headers in ({}, {"Authorization": "Bearer "}, {"Authorization": "Basic eDp5"}):
+    bad: list[dict[str, str]] = [{}, {"Authorization": "Bearer "}, {"Authorization": "Basic eDp5"}]
+    for headers in bad:
         status, answer = llm.request("GET", "/v1/models", headers=headers)
         assert (status, answer["error"]["code"]) == (401, "invalid_api_key")
     assert llm.request("GET", "/v1/models", headers=KEY)[0] == 200

@@ -20,12 +20,16 @@ OTHER = "654321:ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghi"
 
 
 def add_bot(fake: Fake, token: str = TOKEN) -> dict[str, Any]:
-    return fake.post("/_control/bots", {"token": token, "username": "lab_bot", "name": "Lab Bot"})
+    bot: dict[str, Any] = fake.post("/_control/bots", {"token": token, "username": "lab_bot",
+                                                       "name": "Lab Bot"})
+    return bot
 
 
 def write(fake: Fake, text: str = "hello", sender: int = 42, **more: Any) -> dict[str, Any]:
-    return fake.post("/_control/bots/123456/messages",
-                     {"from": {"id": sender, "first_name": "Olga"}, "text": text, **more})
+    injected: dict[str, Any] = fake.post(
+        "/_control/bots/123456/messages",
+        {"from": {"id": sender, "first_name": "Olga"}, "text": text, **more})
+    return injected
 
 
 def bot_call(fake: Fake, method: str, token: str = TOKEN, **params: Any) -> tuple[int, Any]:
@@ -43,6 +47,11 @@ def wait_for(condition: Any) -> None:
     while not condition():
         assert time.monotonic() < deadline, "did not happen within 5 s"
         time.sleep(0.01)
+
+
+def connect(fake: Fake) -> socket.socket:
+    where = urllib.parse.urlsplit(fake.url)
+    return socket.create_connection((str(where.hostname), int(where.port or 0)), timeout=5)
 
 
 def polling(fake: Fake) -> bool:
@@ -79,11 +88,12 @@ def test_parameters_come_as_query_form_json_and_multipart(telegram: Fake) -> Non
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     multipart = (b'--b\r\nContent-Disposition: form-data; name="chat_id"\r\n\r\n42\r\n'
                  b'--b\r\nContent-Disposition: form-data; name="text"\r\n\r\nfour\r\n--b--\r\n')
-    for method, query, body, headers in (
+    cases: tuple[tuple[str, str, Any, dict[str, str]], ...] = (
             ("GET", "?chat_id=42&text=one", None, {}),
             ("POST", "", b"chat_id=42&text=two", form),
             ("POST", "", {"chat_id": "42", "text": "three"}, {}),
-            ("POST", "", multipart, {"Content-Type": "multipart/form-data; boundary=b"})):
+            ("POST", "", multipart, {"Content-Type": "multipart/form-data; boundary=b"}))
+    for method, query, body, headers in cases:
         status, answer = telegram.request(method, f"/bot{TOKEN}/sendMessage{query}", body, headers)
         assert status == 200, answer
     sent = telegram.get("/_control/bots/123456/sent")["sent"]
@@ -142,8 +152,7 @@ def test_a_second_poll_ends_the_first_with_409(telegram: Fake) -> None:
 
 def test_a_poller_that_has_gone_is_no_conflict(telegram: Fake) -> None:
     add_bot(telegram)
-    where = urllib.parse.urlsplit(telegram.url)
-    with socket.create_connection((where.hostname, where.port)) as dead:
+    with connect(telegram) as dead:
         dead.sendall(f"GET /bot{TOKEN}/getUpdates?timeout=20 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         wait_for(lambda: polling(telegram))
     wait_for(lambda: not polling(telegram))
@@ -337,8 +346,7 @@ def test_what_is_not_there_and_not_allowed(telegram: Fake) -> None:
     ids=["binary", "version", "header", "negative length", "huge length", "bad chunk",
          "long header", "too deep"])
 def test_bad_input_is_answered_and_serving_goes_on(shared_telegram: Fake, data: bytes) -> None:
-    where = urllib.parse.urlsplit(shared_telegram.url)
-    with socket.create_connection((where.hostname, where.port), timeout=5) as raw:
+    with connect(shared_telegram) as raw:
         raw.sendall(data)
         assert raw.recv(100).startswith(b"HTTP/1.1 4")
     assert shared_telegram.get("/healthz")["ok"] is True

@@ -14,7 +14,7 @@ from typing import Iterator
 
 import pytest
 
-from conftest import ROOT
+from stack.paths import PROJECT as ROOT
 from stack import Stack, temp_state_dir
 from stack.engine import MACHINE_SOCKET
 from stack.engine_api import Engine
@@ -219,3 +219,21 @@ def test_each_daemon_has_its_own_secrets_and_no_others(stack: Command) -> None:
         assert {p.name for p in folder.iterdir()} <= set(DAEMONS[name])
     if os.geteuid() == 0:
         assert len(owners) == len(DAEMONS), "a user each"
+
+
+def test_run_ends_when_the_stack_is_stopped_from_another_shell(stack: Command) -> None:
+    with subprocess.Popen([*stack.argv, "run"], env=stack.env, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        assert any("Ctrl-C" in line for line in run.stdout)
+        assert stack("down").returncode == 0
+        assert run.wait(30) == 0
+        assert "stopped from elsewhere" in run.stdout.read()
+
+
+def test_run_that_cannot_start_leaves_nothing_running(stack: Command, programs: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        done = stack("run", PORT=str(other.getsockname()[1]))
+    assert done.returncode == 1 and "is busy" in done.stderr
+    assert not list((stack.state / "run").glob("*.json"))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import zlib
 from typing import Iterator
 
 import pytest
 
+from stack.paths import PROJECT as ROOT
 from natsclient import NatsClient
 from stack import Stack
 from stack.nats import TEMPLATE, USERS
@@ -32,6 +35,7 @@ PUBLISH = [
     ("instance-manager", "zaki.evt.instance.1.status", True),
     ("instance-manager", "zaki.evt.channel.1.connected", True),
     ("instance-manager", "zaki.int.auth.user_tier", True),
+    ("instance-manager", "zaki.int.auth.session_check", False),
     ("instance-manager", "zaki.evt.user.1.session_ended", False),
     ("instance-manager", "zaki.rpc.auth.user_get", False),
     ("instance-manager", "zaki.rt.gateway-1", False),
@@ -95,7 +99,32 @@ def test_publish_is_allowed_or_refused(clients: dict[str, NatsClient], user: str
 @pytest.mark.parametrize("user, subject, allowed", SUBSCRIBE)
 def test_subscribe_is_allowed_or_refused(clients: dict[str, NatsClient], user: str, subject: str,
                                          allowed: bool) -> None:
-    assert clients[user].subscribe(subject, sid=hash(subject) % 100000) is allowed
+    assert clients[user].subscribe(subject, sid=zlib.crc32(subject.encode())) is allowed
+
+
+SERVED_BY = {"auth": "auth", "instance": "instance-manager", "realtime": "realtime-fanout"}
+
+
+def subjects() -> list[str]:
+    """Every subject of the catalogue, with a word where it has a *."""
+    text = (ROOT / "proto" / "subjects.def").read_text()
+    return [s.replace("*", "some-id") for s in re.findall(r'SUBJECT\(\w+,\s*"([^"]+)"', text)]
+
+
+@pytest.mark.parametrize("subject", subjects())
+def test_every_subject_of_the_catalogue_has_who_sends_and_who_serves_it(clients: dict[str, NatsClient],
+                                                                        subject: str) -> None:
+    senders = {user for user in USERS if clients[user].publish(subject)}
+    kind, owner = subject.split(".")[1:3]
+    if kind == "rpc":
+        assert senders == {"gateway"}
+    elif kind == "evt":
+        assert senders == {"auth" if owner == "user" else "instance-manager"}
+    else:
+        assert senders, "nobody may send it"
+        assert SERVED_BY[owner] not in senders, "it would ask itself"
+    if kind != "evt":
+        assert clients[SERVED_BY[owner]].subscribe(subject, sid=zlib.crc32(subject.encode()))
 
 
 def test_a_service_may_answer_what_it_was_asked(servers: Stack) -> None:

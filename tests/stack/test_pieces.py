@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from stack.paths import PROJECT as ROOT
 from stack import PARTS, Stack, StackError
 from stack import image
 from stack.daemons import logged_ready
@@ -29,7 +29,7 @@ from stack.users import me
 
 def test_every_setting_is_in_env_example_and_nothing_else() -> None:
     text = (ROOT / "deploy" / "env.example").read_text()
-    assert set(re.findall(r"^([A-Z_]+)=", text, re.M)) == set(NAMES)
+    assert set(re.findall(r"^#([A-Z_]+)=", text, re.M)) == set(NAMES)
 
 
 def test_a_secret_may_come_as_a_file(tmp_path: Path) -> None:

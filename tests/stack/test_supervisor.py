@@ -6,8 +6,10 @@ import time
 from pathlib import Path
 from typing import Callable
 
+import pytest
+
 from stack import SERVERS, Stack
-from stack.supervisor import BACKOFF_MOST, Backoff
+from stack.supervisor import BACKOFF_MOST, Backoff, trim_logs
 
 
 def until(what: Callable[[], object], seconds: float = 20) -> None:
@@ -83,3 +85,14 @@ def test_restarts_come_ever_more_slowly_and_start_anew_after_a_steady_time() -> 
     assert delays == sorted(delays) and delays[0] == 0.25 and delays[-1] == BACKOFF_MOST
     wait.note_start(now + 31)
     assert wait.delay == 0.25
+
+
+def test_a_log_that_has_grown_too_long_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stack.supervisor.LOG_MOST", 10)
+    with open(tmp_path / "gateway.log", "ab") as writer:
+        writer.write(b"a line of a log\n")
+        writer.flush()
+        trim_logs(tmp_path)
+        writer.write(b"next\n")
+    assert (tmp_path / "gateway.log").read_bytes() == b"next\n"
+    assert (tmp_path / "gateway.log.1").read_bytes() == b"a line of a log\n"

@@ -49,7 +49,7 @@ class Stack(Wiring):
         if unknown:
             raise StackError(f"no such part: {', '.join(sorted(unknown))}")
         self.paths = Paths(state_dir)
-        self.settings = Settings({**(os.environ if inherit_env else {}), **(env_overrides or {})})
+        self.settings = Settings({**(dict(os.environ) if inherit_env else {}), **(env_overrides or {})})
         self.random_ports = random_ports
         self.bin_dir = Path(bin_dir).absolute()
         self.parts = tuple(p for p in PARTS if p in set(parts))
@@ -135,9 +135,8 @@ class Stack(Wiring):
                 self._start_all(list(fakes.NAMES))
                 if not had_fakes:
                     self._stop("instance-manager")  # it is told of them when it starts
-            first = [p for p in daemons.ORDER[:1] if p in self.parts]
-            self._start_all(first)
-            self._start_all([p for p in daemons.ORDER[1:] if p in self.parts])
+            for together in (daemons.ORDER[:1], daemons.ORDER[1:]):
+                self._start_all([p for p in together if p in self.parts])
             self._start_all(["edge"] if "edge" in self.parts else [])
             self._note_platform()
             self._write_env()
@@ -171,7 +170,8 @@ class Stack(Wiring):
         for name in names:
             record = self.runner.alive(name)
             if record:
-                self.say.part(name, f"runs already  {record.address}".rstrip())
+                old = "(an older build; `down` and `up` take the new one)" if self.runner.is_outdated(record) else ""
+                self.say.part(name, f"runs already  {record.address}  {old}".rstrip())
                 continue
             begin = time.monotonic()
             spec = self._prepare(name)
@@ -207,6 +207,8 @@ class Stack(Wiring):
         return self.spec(name, {})
 
     def _claim(self, name: str) -> None:
+        if name == "edge" and self.settings.get("PUBLIC_URL").startswith("https://"):
+            return  # the name's own port, which nobody else's may stand in for
         host = self.network_gateway() if name in fakes.NAMES else "127.0.0.1"
         for port in PORT_OF.get(name, ()):
             _, note = self.ports.claim(port, host)
@@ -227,8 +229,8 @@ class Stack(Wiring):
             if (self.paths.state / "docker").exists():
                 engines.EngineChoice(self.paths, "").unmount()
             self.fakes_on = False
-            self.paths.state.joinpath("settings.json").unlink(missing_ok=True)
-            self.paths.state.joinpath("run.env").unlink(missing_ok=True)
+            for gone in ("settings.json", "run.env"):
+                (self.paths.state / gone).unlink(missing_ok=True)
             self.say.part("all", "stopped; the data stays", begin)
 
     def destroy(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import socket
 import struct
 from typing import Any, Iterable, Iterator
@@ -110,7 +109,8 @@ class Engine:
     def image(self, name: str) -> dict[str, Any] | None:
         """What the engine knows of an image, or None where it has none."""
         try:
-            return self.json("GET", f"/images/{quote(name)}/json")
+            found: dict[str, Any] = self.json("GET", f"/images/{quote(name)}/json")
+            return found
         except EngineError as e:
             if e.status == 404:
                 return None
@@ -126,7 +126,9 @@ class Engine:
     def containers(self, labels: list[str], everything: bool = True) -> list[dict[str, Any]]:
         """Containers that carry all these labels (`key=value`)."""
         filters = json.dumps({"label": labels})
-        return self.json("GET", "/containers/json", {"all": int(everything), "filters": filters})
+        query = {"all": int(everything), "filters": filters}
+        found: list[dict[str, Any]] = self.json("GET", "/containers/json", query)
+        return found
 
     def run(self, spec: dict[str, Any], timeout: float = 120.0) -> tuple[int, str]:
         """Runs a container to its end and removes it: (exit status, what it printed)."""
@@ -171,7 +173,8 @@ class Engine:
 
     def _network(self, name: str) -> dict[str, Any] | None:
         try:
-            return self.json("GET", f"/networks/{quote(name)}")
+            found: dict[str, Any] = self.json("GET", f"/networks/{quote(name)}")
+            return found
         except EngineError as e:
             if e.status == 404:
                 return None
@@ -189,11 +192,6 @@ def chunks_of(pipe: Any) -> Iterator[bytes]:
     """A pipe's bytes, piece by piece, for a streamed request."""
     while data := pipe.read(CHUNK):
         yield data
-
-
-def default_host() -> str:
-    """DOCKER_HOST, or the engine's usual socket."""
-    return os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 
 
 def _frames(raw: bytes) -> Iterator[bytes]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Callable
 
 
-def follow(folder: Path, names: list[str], pause: float = 0.2) -> None:
-    """Prints new lines of these logs, each with its part's name, until interrupted. A log that was
-    set aside is read from its start again."""
+def follow(folder: Path, names: list[str], there: Callable[[], bool], pause: float = 0.2) -> None:
+    """Prints new lines of these logs, each with its part's name, until interrupted or the stack is no
+    longer `there`. A log that was set aside is read from its start again."""
     width = max(len(n) for n in names)
     at: dict[str, int] = {n: _size(folder / f"{n}.log") for n in names}
     rest: dict[str, bytes] = dict.fromkeys(names, b"")
-    while True:
+    while there():
         for name in names:
             path = folder / f"{name}.log"
             size = _size(path)

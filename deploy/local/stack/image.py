@@ -34,7 +34,7 @@ BASE = "zaki/base"
 
 def version() -> str:
     """The pinned OpenClaw: package.json is the one place that names it."""
-    return json.loads((RECIPE / "package.json").read_text())["dependencies"]["openclaw"]
+    return str(json.loads((RECIPE / "package.json").read_text())["dependencies"]["openclaw"])
 
 
 def default_name() -> str:

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import engine as engines, image, supervisor
+from . import engine as engines, fakes, image, supervisor
 from .core import Stack
 from .engine_api import Engine
 from .errors import StackError
@@ -76,7 +76,8 @@ def cmd_up(args: argparse.Namespace) -> int:
     stack.say.line(f"Zaki's local stack in {_short(stack.paths.asked)}")
     env = stack.up()
     if stack.paths.relocated:
-        stack.say.line(f"  (the servers' users can't enter the project's folder, so the state lies in {stack.paths.state})")
+        stack.say.line("  (the servers' users can't enter the project's folder: "
+                       f"the state lies in {stack.paths.state})")
     stack.say.line(f"\nReady in {time.monotonic() - begin:.1f} s:  {env.get('PUBLIC_URL', '')}\n"
                    f"  addresses: {_short(stack.paths.asked / 'run.env')}   logs: {_short(stack.paths.asked / 'log')}\n"
                    "  stop it with: make down")
@@ -97,17 +98,25 @@ def cmd_down(args: argparse.Namespace) -> int:
 
 def cmd_run(args: argparse.Namespace) -> int:
     """In the foreground: logs until Ctrl-C, then down."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    failure = None
     try:
         cmd_up(args)
         stack = _running(args)
         stack.say.line("  Ctrl-C stops it\n")
-        signal.signal(signal.SIGTERM, _interrupt)
-        follow(stack.paths.state / "log", [*stack.parts, "supervisor"])
+        settings = stack.paths.state / "settings.json"
+        follow(stack.paths.state / "log", [*stack.parts, *fakes.NAMES, "supervisor"], settings.exists)
+        print("stopped from elsewhere", flush=True)
+        return 0
     except KeyboardInterrupt:
         print("\nstopping …", flush=True)
+    except StackError as e:
+        failure = e
+        print(f"\n{e.text()}\nstopping what was started …", file=sys.stderr, flush=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half a stack
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    return cmd_down(args)
+    status = cmd_down(args)
+    return 1 if failure else status
 
 
 def _interrupt(*_: object) -> None:
@@ -159,7 +168,8 @@ def cmd_image(args: argparse.Namespace) -> int:
         if own and not Engine(host).alive():
             raise StackError("the stack's own Docker engine is not running", "start it with: make up")
     name = stack.image_name()
-    how = image.ensure(Engine(host), name, stack.settings.get("OPENCLAW_PULL_FROM"), stack.paths.state / "cache", stack.say)
+    how = image.ensure(Engine(host), name, stack.settings.get("OPENCLAW_PULL_FROM"),
+                       stack.paths.state / "cache", stack.say)
     if args.check and how == "found":
         image.check(Engine(host), name, stack.say)
     print(f"{name} {how}")

@@ -21,8 +21,14 @@ RANDOM_RANGE = range(10000, 20000)
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether a server could listen there now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as s:
+    """Whether a server could listen there now. `localhost` is ::1 as well: nobody else's there."""
+    if host == "127.0.0.1" and _can_bind(socket.AF_INET6, "::1", 0) and not _can_bind(socket.AF_INET6, "::1", port):
+        return False
+    return _can_bind(socket.AF_INET, host, port)
+
+
+def _can_bind(family: int, host: str, port: int) -> bool:
+    with socket.socket(family, socket.SOCK_STREAM) as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             s.bind((host, port))

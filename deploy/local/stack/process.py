@@ -92,7 +92,14 @@ class Runner:
         if child and child.poll() is not None:
             del self._children[record.pid]
         found = stat(record.pid)
-        return bool(found) and found[1] == record.start and found[0] not in "ZX" and record.boot == boot_id()
+        return found is not None and found[1] == record.start and found[0] not in "ZX" and record.boot == boot_id()
+
+    def is_outdated(self, record: Record) -> bool:
+        """Whether its program was replaced since it started."""
+        try:
+            return os.readlink(f"/proc/{record.pid}/exe").endswith(" (deleted)")
+        except OSError:
+            return False
 
     def start(self, spec: Spec) -> Record:
         """Starts it in a session of its own, so that no Ctrl-C and no closed terminal reaches it."""

@@ -100,7 +100,7 @@ class Settings:
 
     def save(self, path: Path, extra: dict[str, object]) -> None:
         """Keeps them for later commands. The file holds secrets, so nobody else may read it."""
-        kept = {"values": self.values, "passed": self.passed, **extra}
+        kept: dict[str, object] = {"values": self.values, "passed": self.passed, **extra}
         write_private(path, json.dumps(kept, indent=1, sort_keys=True))
 
     @classmethod

@@ -8,6 +8,7 @@ they never start a part twice.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 PAUSE = 0.25
 BACKOFF_FIRST, BACKOFF_MOST = 0.25, 15.0
+LOG_MOST = 64 << 20
 STEADY = 30.0  # a part that ran this long has recovered: its back-off starts anew
 NAME = "supervisor"
 ENTRY = Path(__file__).resolve().parents[1] / "stack.py"
@@ -72,13 +74,19 @@ def run(state_dir: str) -> int:
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     waits: dict[str, Backoff] = {}
+    settings = Path(state_dir) / "settings.json"
+    read: object = None
+    stack: Stack | None = None
     note("watching")
     while True:
         time.sleep(PAUSE)
-        stack = Stack.attach(state_dir)
+        seen = (settings.stat().st_ino, settings.stat().st_mtime_ns) if settings.exists() else None
+        if stack is None or seen != read:  # read again when a command has changed something
+            stack, read = Stack.attach(state_dir), seen
         if stack is None:
             note("no stack here any more")
             return 0
+        trim_logs(stack.paths.state / "log")
         record = stack.runner.record(NAME)
         # Until `up` has written the record there is none; another's means that we were replaced.
         if record and record.pid != os.getpid():
@@ -88,6 +96,15 @@ def run(state_dir: str) -> int:
             wait = waits.setdefault(name, Backoff())
             if wait.may_start(time.monotonic()):
                 revive(stack, name, wait)
+
+
+def trim_logs(folder: Path) -> None:
+    """Keeps a log that has grown too long as NAME.log.1 and starts it anew. It is emptied, not renamed:
+    its writer has it open, to append."""
+    for log in folder.glob("*.log"):
+        if log.stat().st_size > LOG_MOST:
+            shutil.copyfile(log, log.with_suffix(".log.1"))
+            os.truncate(log, 0)
 
 
 def missing(stack: "Stack") -> list[str]:

@@ -181,7 +181,8 @@ class Wiring:
             return Edge(self.paths, self.settings.get("PUBLIC_URL"), self.ports.get("PUBLIC_PORT"),
                         self.ports.get("PORT"), self.ports.get("WS_PORT"), self.settings.get("PUBLIC_BIND")).spec()
         if name in fakes.NAMES:
-            return fakes.spec(name, self.paths, self.runner, self.network_gateway(), self.ports.get(fakes.PORTS[name]))
+            port = self.ports.get(fakes.PORTS[name])
+            return fakes.spec(name, self.paths, self.runner, self.network_gateway(), port)
         if name == "supervisor":
             return supervisor.spec(self.paths, self.runner)
         return daemons.spec(name, bin_dir=self.bin_dir, paths=self.paths, secrets=self.secrets,

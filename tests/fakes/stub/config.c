@@ -157,7 +157,7 @@ bool conf_load(const char *dir, struct conf *ret)
 	bool good = false;
 
 	if (!file_read(dir, "openclaw.json", &t)) {
-		stub_log("Missing config: %s/openclaw.json: %s", dir, strerror(errno));
+		stub_log("Missing config: %s/openclaw.json: %m", dir);
 		text_done(&t);
 		return false;
 	}

@@ -38,7 +38,7 @@ int gateway_listen(const struct conf *c)
 	a.sin_addr.s_addr = htonl(c->loopback ? INADDR_LOOPBACK : INADDR_ANY);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
 	    bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 128) < 0) {
-		stub_log("[gateway] cannot listen on port %d: %s", c->port, strerror(errno));
+		stub_log("[gateway] cannot listen on port %d: %m", c->port);
 		if (fd >= 0)
 			close(fd);
 		return -1;

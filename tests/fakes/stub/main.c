@@ -83,8 +83,7 @@ bool stub_stopping(struct stub *s)
 	return stopping;
 }
 
-void stub_snapshot(struct stub *s, struct conf *ret_conf, struct steer *ret_steer,
-                   uint64_t *ret_gen)
+void stub_snapshot(struct stub *s, struct conf *ret_conf, struct steer *ret_steer)
 {
 	pthread_mutex_lock(&s->lock);
 	*ret_conf = s->conf;
@@ -98,6 +97,11 @@ static void ring(int fd)
 
 	if (write(fd, &one, sizeof(one)) < 0)
 		abort(); /* an eventfd takes 2^64 - 2 of these */
+}
+
+void stub_news(struct stub *s)
+{
+	ring(s->wake_fd);
 }
 
 static bool changed(const char *dir, const char *name, struct file_mark *mark)
@@ -128,7 +132,7 @@ static bool read_steer(struct watch *w, struct steer *ret)
 	if (ret->once) {
 		snprintf(path, sizeof(path), "%s/stub.json", w->stub.dir);
 		if (unlink(path) < 0)
-			stub_log("cannot remove stub.json: %s", strerror(errno));
+			stub_log("cannot remove stub.json: %m");
 		w->steer_mark = (struct file_mark){ 0 };
 	}
 	return true;
@@ -165,7 +169,7 @@ static void reload(struct watch *w)
 		pthread_mutex_unlock(&s->lock);
 	}
 	if (telegram)
-		ring(s->wake_fd);
+		stub_news(s);
 }
 
 /* The container's memory limit in bytes, or a huge number. */
@@ -209,7 +213,7 @@ static void run_out_of_memory(void)
 	}
 }
 
-static void shut_down(struct watch *w, int status)
+static void shut_down(struct watch *w)
 {
 	struct timespec until;
 
@@ -224,7 +228,6 @@ static void shut_down(struct watch *w, int status)
 	if (pthread_timedjoin_np(w->telegram, NULL, &until) != 0)
 		stub_log("[shutdown] the Telegram thread is still busy");
 	stub_log("[shutdown] completed");
-	exit(status);
 }
 
 static void on_signal(struct watch *w)
@@ -243,7 +246,7 @@ static void on_signal(struct watch *w)
 		w->stop_at_ms = now_ms() + stop_ms;
 }
 
-/* What is due by now; returns the ms until the next look. */
+/* What is due by now; the ms until the next look, or -1 when it is time to end. */
 static int run_timers(struct watch *w)
 {
 	struct stub *s = &w->stub;
@@ -253,7 +256,7 @@ static int run_timers(struct watch *w)
 
 	stub_snapshot(s, &conf, &steer);
 	if (w->stop_at_ms && now >= w->stop_at_ms)
-		shut_down(w, 0);
+		return -1;
 	if (steer.exit_after_ms >= 0 && now >= w->steer_ms + steer.exit_after_ms) {
 		stub_log("exits with %d, as stub.json says", steer.exit_code);
 		_exit(steer.exit_code);
@@ -283,12 +286,12 @@ static int run_timers(struct watch *w)
 static void serve(struct watch *w)
 {
 	int64_t looked_ms = now_ms();
+	int timeout_ms;
 
-	for (;;) {
-		struct pollfd p[2] = { { .fd = w->signal_fd, .events = POLLIN } };
-		int timeout_ms = run_timers(w);
+	while ((timeout_ms = run_timers(w)) >= 0) {
+		struct pollfd p[2] = { { .fd = w->signal_fd, .events = POLLIN },
+			               { .fd = w->listen_fd, .events = POLLIN } };
 
-		p[1] = (struct pollfd){ .fd = w->listen_fd, .events = POLLIN };
 		if (poll(p, 2, timeout_ms) < 0 && errno != EINTR)
 			abort();
 		if (p[0].revents)
@@ -322,7 +325,7 @@ int main(void)
 {
 	static struct watch w = { .listen_fd = -1 };
 	struct stub *s = &w.stub;
-	const char *dir = getenv("OPENCLAW_STATE_DIR");
+	const char *dir = getenv("OPENCLAW_STATE_DIR"); /* NOLINT: no thread yet */
 	sigset_t set;
 
 	pthread_mutex_init(&s->lock, NULL);
@@ -340,7 +343,7 @@ int main(void)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, NULL);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	w.signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -349,4 +352,6 @@ int main(void)
 		abort();
 	start_telegram(&w);
 	serve(&w);
+	shut_down(&w);
+	return 0;
 }

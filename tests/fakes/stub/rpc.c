@@ -164,6 +164,18 @@ static void status(struct rpc *r)
 	            r->conf.telegram ? "\"Telegram: configured\"" : "");
 }
 
+/* Starts the channel over, also where it was blocked. */
+static void channels_start(struct rpc *r)
+{
+	if (strcmp(json_string_at(r->params, "channel", ""), "telegram") != 0) {
+		r->error = "unknown channel";
+		return;
+	}
+	stub_news(r->stub);
+	text_printf(r->out, "{\"channel\":\"telegram\",\"accountId\":\"default\","
+	                    "\"started\":true,\"outcome\":{\"status\":\"handed-off\"}}");
+}
+
 /* No device asks to pair before the stub speaks the WebSocket protocol. */
 static void pair_approve(struct rpc *r)
 {
@@ -185,6 +197,7 @@ static const struct {
 	{ "health", health },
 	{ "status", status },
 	{ "channels.status", channels_status },
+	{ "channels.start", channels_start },
 	{ "device.pair.approve", pair_approve },
 	{ "device.pair.list", pair_list },
 };

@@ -89,6 +89,7 @@ int64_t now_ms(void); /* monotonic */
 int64_t unix_ms(void);
 void stub_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool stub_stopping(struct stub *s);
+void stub_news(struct stub *s); /* makes the Telegram thread start over with what is set now */
 void stub_snapshot(struct stub *s, struct conf *ret_conf, struct steer *ret_steer);
 
 /* config.c. Both leave *ret alone and say why on stderr where the file is refused. */

@@ -1,0 +1,102 @@
+#include "assistant_config.h"
+
+/* Of the default model's provider, which the platform pays for. *ret false: it has none. */
+static bool platform_provider(const struct app *app, char name[OPENCLAW_PROVIDER_NAME_MAX + 1],
+                              struct openclaw_provider *ret)
+{
+	if (!app->default_provider_api_key[0] && !app->default_provider_base_url[0])
+		return false;
+	snprintf(name, OPENCLAW_PROVIDER_NAME_MAX + 1, "%.*s",
+	         (int)strcspn(app->default_model, "/"), app->default_model);
+	*ret = (struct openclaw_provider){ .name = name,
+		                           .api_key = app->default_provider_api_key,
+		                           .base_url = app->default_provider_base_url };
+	return true;
+}
+
+/* The platform's key goes only to those whose model needs it, and never beside one of their own. */
+static void add_platform_provider(const struct app *app, struct openclaw_config *config,
+                                  struct openclaw_provider *list, char *name)
+{
+	struct openclaw_provider own;
+	size_t len;
+
+	if (!platform_provider(app, name, &own))
+		return;
+	len = strlen(name);
+	if (strncmp(config->model, name, len) != 0 || config->model[len] != '/')
+		return;
+	for (size_t i = 0; i < config->provider_count; i++)
+		if (strcmp(list[i].name, name) == 0)
+			return;
+	list[config->provider_count++] = own;
+}
+
+int assistant_config_check(const struct app *app, const char *model,
+                           const struct openclaw_provider *own, size_t own_count, struct err *e)
+{
+	struct arena a __attribute__((cleanup(own_arena)));
+	struct openclaw_provider list[OPENCLAW_PROVIDERS_MAX + 1];
+	char name[OPENCLAW_PROVIDER_NAME_MAX + 1];
+	struct openclaw_config config = {
+		.gateway_token = "none",
+		.bot_token = "none",
+		.model = model,
+		.providers = list,
+		.provider_count = own_count,
+	};
+	const char *text;
+
+	arena_init(&a, BUS_ARENA_LIMIT);
+	for (size_t i = 0; i < own_count; i++)
+		list[i] = own[i];
+	add_platform_provider(app, &config, list, name);
+	return openclaw_config_text(&config, &a, &text, e);
+}
+
+static int open_secret(const struct app *app, const struct instance *i, const char *column,
+                       const char *sealed, struct arena *a, const char **ret, struct err *e)
+{
+	const struct vault_place where = { i->user_id, i->id, column };
+
+	return vault_open(app->vault, &where, sealed, a, ret, e);
+}
+
+int assistant_gateway_token(const struct app *app, const struct instance *i, struct arena *a,
+                            const char **ret, struct err *e)
+{
+	return open_secret(app, i, ASSISTANT_GATEWAY_TOKEN, i->gateway_token_encrypted, a, ret, e);
+}
+
+int assistant_config_text(const struct app *app, struct pg_conn *c, const struct instance *i,
+                          struct arena *a, const char **ret, struct err *e)
+{
+	struct openclaw_provider list[OPENCLAW_PROVIDERS_MAX + 1];
+	char name[OPENCLAW_PROVIDER_NAME_MAX + 1];
+	struct openclaw_config config = { .telegram_api_url = app->openclaw_telegram_api_url,
+		                          .owner_telegram_id = i->owner_telegram_id,
+		                          .model = i->model,
+		                          .providers = list };
+	struct store_secrets sealed;
+
+	if (store_secrets(c, i, a, &sealed, e) < 0 ||
+	    assistant_gateway_token(app, i, a, &config.gateway_token, e) < 0 ||
+	    open_secret(app, i, ASSISTANT_BOT_TOKEN, sealed.bot_token_encrypted, a,
+	                &config.bot_token, e) < 0)
+		return -1;
+
+	config.provider_count = sealed.provider_count;
+	for (size_t k = 0; k < sealed.provider_count; k++) {
+		const char *column =
+			arena_printf(a, ASSISTANT_PROVIDER_KEY "%s", sealed.providers[k].name);
+
+		if (!column)
+			return err_set(e, ERR_INTERNAL, "out of memory");
+		list[k] = sealed.providers[k];
+		if (open_secret(app, i, column, sealed.providers[k].api_key, a, &list[k].api_key,
+		                e) < 0)
+			return -1;
+	}
+	add_platform_provider(app, &config, list, name);
+	return openclaw_config_text(&config, a, ret, e);
+}

@@ -1,0 +1,259 @@
+#include "app.h"
+
+#include "assistant_config.h"
+#include "bot.h"
+#include "instance_store.h"
+#include "quota.h"
+#include "record.h"
+
+#include "base/fault.h"
+#include "base/log.h"
+
+#include <sodium.h>
+
+#define GATEWAY_TOKEN_BYTES 24
+#define PORT_TRIES          8 /* others may take the port between the look and the claim */
+
+/* What a new instance is made of, besides its row. */
+struct birth {
+	struct instance row;
+	struct store_bot bot;
+	const struct provider_req *provider; /* NULL: none */
+	const char *provider_key_encrypted;
+	const char *create_key; /* "": none */
+	long long max;          /* instances that the person may have */
+};
+
+static int seal_gateway_token(const struct app *app, struct instance *i, struct arena *a,
+                              struct err *e)
+{
+	const struct vault_place where = { i->user_id, i->id, ASSISTANT_GATEWAY_TOKEN };
+	char token[2 * GATEWAY_TOKEN_BYTES + 1];
+	const char *sealed = NULL;
+	int r;
+
+	random_hex(GATEWAY_TOKEN_BYTES, token);
+	r = vault_seal(app->vault, &where, token, a, &sealed, e);
+	vault_wipe(token);
+	if (r < 0)
+		return -1;
+	if (strlen(sealed) >= sizeof(i->gateway_token_encrypted))
+		return err_set(e, ERR_INTERNAL, "sealed gateway token is too long");
+	snprintf(i->gateway_token_encrypted, sizeof(i->gateway_token_encrypted), "%s", sealed);
+	return 0;
+}
+
+static int seal_provider_key(const struct app *app, struct birth *b, struct arena *a, struct err *e)
+{
+	struct vault_place where = { .user_id = b->row.user_id, .instance_id = b->row.id };
+
+	if (!b->provider)
+		return 0;
+	where.column = arena_printf(a, ASSISTANT_PROVIDER_KEY "%s", b->provider->name);
+	if (!where.column)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	return vault_seal(app->vault, &where, b->provider->api_key, a, &b->provider_key_encrypted, e);
+}
+
+static int check_model(const struct app *app, const char *model,
+                       const struct provider_req *provider, struct err *e)
+{
+	struct openclaw_provider own = { 0 };
+
+	if (provider)
+		own = (struct openclaw_provider){ provider->name, provider->api_key,
+			                          provider->base_url };
+	return assistant_config_check(app, model, &own, provider ? 1 : 0, e);
+}
+
+/* The row, as it will be claimed. Asks Telegram. */
+static int conceive(struct call *c, struct birth *b, struct err *e)
+{
+	const struct instance_create_req *in = CALL_IN(c, instance_create_req);
+	struct instance *i = &b->row;
+	struct app *app = c->app;
+	struct telegram_bot bot;
+
+	b->provider = in->provider;
+	snprintf(i->model, sizeof(i->model), "%s", in->model ? in->model : app->default_model);
+	if (check_model(app, i->model, in->provider, e) < 0 ||
+	    bot_ask(app, in->bot_token, &c->arena, &bot, e) < 0)
+		return -1;
+
+	uuid_make(i->id);
+	snprintf(i->user_id, sizeof(i->user_id), "%s", c->ctx.user_id);
+	snprintf(i->trace_id, sizeof(i->trace_id), "%s", c->ctx.trace_id);
+	snprintf(i->name, sizeof(i->name), "%s",
+	         in->name ? in->name : bot.name[0] ? bot.name : bot.username);
+	container_name(i->id, i->container_name);
+	i->owner_telegram_id = in->has_owner_telegram_id ? in->owner_telegram_id : 0;
+	i->memory_mib = CONTAINER_MEMORY_MIB;
+	b->create_key = c->ctx.idempotency_key;
+	if (bot_seal(app, i, in->bot_token, &bot, &c->arena, &b->bot, e) < 0 ||
+	    seal_gateway_token(app, i, &c->arena, e) < 0)
+		return -1;
+	return seal_provider_key(app, b, &c->arena, e);
+}
+
+/* Everything that claims: the quota, the bot, the port. In one transaction, so that a crash leaves
+ * all of it or nothing. ERR_CONFLICT: the port went to another; try again. */
+static int claim(struct app *app, struct pg_conn *db, struct birth *b, struct instance *ret,
+                 struct err *e)
+{
+	long long span = app->port_max - app->port_min + 1;
+	long long start = app->port_min + randombytes_uniform((uint32_t)span);
+	OWN(pg_tx) struct pg_tx tx = { 0 };
+	bool is_found = false;
+
+	if (pg_begin(db, &tx, e) < 0 || store_lock_user(db, b->row.user_id, e) < 0)
+		return -1;
+	/* Made before a crash that kept its answer from the person. */
+	if (b->create_key[0] && store_find_created(db, b->row.user_id, b->create_key, ret,
+	                                           &is_found, e) < 0)
+		return -1;
+	if (is_found)
+		return 0;
+	if (quota_check(db, b->row.user_id, b->max, e) < 0 ||
+	    store_free_port(db, app->port_min, app->port_max, start, &b->row.port, e) < 0 ||
+	    store_insert(db, &b->row, &b->bot, b->create_key, ret, e) < 0)
+		return -1;
+	if (b->provider && store_insert_provider(db, ret, b->provider->name, b->provider->base_url,
+	                                         b->provider_key_encrypted, e) < 0)
+		return -1;
+	if (record_begin(db, ret, e) < 0 || record_audit(db, ret, "user", "create", NULL, e) < 0 ||
+	    outbox_add_status(db, ret, e) < 0)
+		return -1;
+	return pg_commit(&tx, e);
+}
+
+int on_create(struct call *c, struct err *e)
+{
+	struct app *app = c->app;
+	OWN(pg_conn) struct pg_conn *db = NULL;
+	struct birth b = { 0 };
+	struct instance made;
+	int r = -1;
+
+	if (!c->ctx.user_id[0])
+		return err_set(e, ERR_UNAUTHENTICATED, "sign in first");
+	if (quota_of(app, &c->ctx, &c->arena, &b.max, e) < 0 || conceive(c, &b, e) < 0 ||
+	    pg_take(app->db, &db, e) < 0)
+		return -1;
+	for (int i = 0; i < PORT_TRIES && r < 0; i++) {
+		*e = ERR_INIT;
+		r = claim(app, db, &b, &made, e);
+		if (r < 0 && e->code != ERR_CONFLICT)
+			return -1;
+	}
+	if (r < 0)
+		return err_set(e, ERR_UNAVAILABLE, "no port could be claimed");
+
+	/* A crash here: the instance is there, and is made by whoever comes next. */
+	fault_point("create.claimed");
+	app_wake(app);
+	log_info("asked for", "instance_id", made.id, "user_id", made.user_id, "operation",
+	         "create");
+	return instance_to_view(&made, &c->arena, CALL_OUT(c, instance_view), e);
+}
+
+/* What a PATCH changes of the row; true where OpenClaw's config says it too. */
+static bool apply_update(const struct instance_update_req *in, struct instance *i)
+{
+	bool is_config = in->bot_token != NULL;
+
+	if (in->name)
+		snprintf(i->name, sizeof(i->name), "%s", in->name);
+	if (in->model && strcmp(in->model, i->model) != 0) {
+		snprintf(i->model, sizeof(i->model), "%s", in->model);
+		is_config = true;
+	}
+	if (in->has_owner_telegram_id && in->owner_telegram_id != i->owner_telegram_id) {
+		i->owner_telegram_id = in->owner_telegram_id;
+		is_config = true;
+	}
+	if (in->has_memory_mib)
+		i->memory_mib = (int)in->memory_mib;
+	return is_config;
+}
+
+/* Is the new model one that the keys of this instance reach? */
+static int check_new_model(struct app *app, struct pg_conn *db, const struct instance *i,
+                           struct arena *a, struct err *e)
+{
+	struct store_secrets sealed;
+
+	/* Sealed keys are as good as open ones here: only their presence is asked for. */
+	if (store_secrets(db, i, a, &sealed, e) < 0)
+		return -1;
+	for (size_t k = 0; k < sealed.provider_count; k++)
+		sealed.providers[k].api_key = "sealed";
+	return assistant_config_check(app, i->model, sealed.providers, sealed.provider_count, e);
+}
+
+static int write_update(struct call *c, const struct telegram_bot *bot, struct instance *ret,
+                        struct err *e)
+{
+	const struct instance_update_req *in = CALL_IN(c, instance_update_req);
+	struct app *app = c->app;
+	OWN(pg_conn) struct pg_conn *db = NULL;
+	OWN(pg_tx) struct pg_tx tx = { 0 };
+	struct store_bot sealed = { 0 };
+	struct instance i, before;
+
+	if (pg_take(app->db, &db, e) < 0 || pg_begin(db, &tx, e) < 0 ||
+	    store_lock(db, c->ctx.user_id, in->instance_id, &i, e) < 0)
+		return -1;
+	if (i.desired == INSTANCE_WANT_DELETED)
+		return err_set(e, ERR_CONFLICT, "the instance is being deleted");
+	before = i;
+	if (apply_update(in, &i))
+		i.config_generation++;
+	if (strcmp(i.model, before.model) != 0 && check_new_model(app, db, &i, &c->arena, e) < 0)
+		return -1;
+	if (in->bot_token && bot_seal(app, &i, in->bot_token, bot, &c->arena, &sealed, e) < 0)
+		return -1;
+	if (i.config_generation == before.config_generation && i.memory_mib == before.memory_mib &&
+	    strcmp(i.name, before.name) == 0) {
+		*ret = i;
+		return 0;
+	}
+
+	/* What is under way goes on, and takes the change along. */
+	if (i.operation == INSTANCE_OP_NONE && i.desired == INSTANCE_WANT_RUNNING &&
+	    (i.status == INSTANCE_RUNNING || i.status == INSTANCE_UNHEALTHY)) {
+		i.operation = INSTANCE_OP_UPDATE;
+		snprintf(i.trace_id, sizeof(i.trace_id), "%s", c->ctx.trace_id);
+		if (record_begin(db, &i, e) < 0)
+			return -1;
+	}
+	if (store_change(db, &i, in->bot_token ? &sealed : NULL, ret, e) < 0 ||
+	    record_audit(db, ret, "user", "update", NULL, e) < 0)
+		return -1;
+	return pg_commit(&tx, e);
+}
+
+int on_update(struct call *c, struct err *e)
+{
+	const struct instance_update_req *in = CALL_IN(c, instance_update_req);
+	struct app *app = c->app;
+	struct telegram_bot bot = { 0 };
+	struct instance i;
+
+	if (!c->ctx.user_id[0])
+		return err_set(e, ERR_UNAUTHENTICATED, "sign in first");
+	/* Whose it is, before Telegram is asked on behalf of someone who may not. */
+	if (in->bot_token) {
+		OWN(pg_conn) struct pg_conn *db = NULL;
+
+		if (pg_take(app->db, &db, e) < 0 ||
+		    store_load(db, c->ctx.user_id, in->instance_id, &i, e) < 0)
+			return -1;
+	}
+	if ((in->bot_token && bot_ask(app, in->bot_token, &c->arena, &bot, e) < 0) ||
+	    write_update(c, &bot, &i, e) < 0)
+		return -1;
+	/* A crash here: the change is written, and is carried out by whoever comes next. */
+	fault_point("update.wanted");
+	app_wake(app);
+	return instance_to_view(&i, &c->arena, CALL_OUT(c, instance_view), e);
+}

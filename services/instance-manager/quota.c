@@ -1,0 +1,32 @@
+#include "quota.h"
+
+#include "instance_store.h"
+
+int quota_of(struct app *app, const struct bus_ctx *who, struct arena *a, long long *ret,
+             struct err *e)
+{
+	struct user_ref in = { .user_id = who->user_id };
+	struct user_tier_view out;
+	struct bus_ctx system = { 0 };
+
+	snprintf(system.trace_id, sizeof(system.trace_id), "%s", who->trace_id);
+	if (bus_call(app->bus, SUBJ_USER_TIER, &system, &in, a, &out, e) < 0)
+		return -1;
+	*ret = strcmp(out.subscription_tier, "pro") == 0 ? app->instances_pro
+	                                                 : app->instances_free;
+	return 0;
+}
+
+int quota_check(struct pg_conn *c, const char *user_id, long long max, struct err *e)
+{
+	long long count = 0;
+
+	if (store_count(c, user_id, &count, e) < 0)
+		return -1;
+	if (count < max)
+		return 0;
+	return err_set(e, ERR_QUOTA,
+	               max == 1 ? "your plan has 1 assistant, and you have it already"
+	                        : "your plan has %lld assistants, and you have them already",
+	               max);
+}

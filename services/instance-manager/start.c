@@ -1,0 +1,199 @@
+#include "app.h"
+
+#include "keeper.h"
+#include "openclaw_config.h"
+#include "reconcile.h"
+#include "watch.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/migrate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#define DATABASE_WAIT_MS 30000 /* as long as for the bus */
+#define DATABASE_STEP_MS 250
+#define DATABASE_SPARE   10 /* connections beside those of the handlers */
+#define OUTSIDE_IDLE     8
+#define PROBE_CONNECT_MS 1000
+#define MARK_FILE        ".platform" /* in DATA_DIR: whose it is */
+
+static int settings_check(struct app *app, struct err *e)
+{
+	if (!container_reach_from(app->instance_reach, &app->reach))
+		return err_field(e, "INSTANCE_REACH", "must be host or network");
+	if (app->port_min > app->port_max)
+		return err_field(e, "INSTANCE_PORT_MIN", "must not be above INSTANCE_PORT_MAX");
+	if (app->data_dir[0] != '/')
+		return err_field(e, "DATA_DIR", "must be an absolute path");
+	if (openclaw_model_check(app->default_model, e) < 0) {
+		snprintf(e->field, sizeof(e->field), "DEFAULT_MODEL");
+		return -1;
+	}
+	return 0;
+}
+
+/* The database may come up after us, as on a machine that has just started. */
+static int database_wait(struct app *app, struct pg_conn **ret, struct err *e)
+{
+	long long until_ms = clock_mono_ms() + DATABASE_WAIT_MS;
+
+	while (pg_take(app->db, ret, e) < 0) {
+		if (e->code != ERR_UNAVAILABLE || clock_mono_ms() > until_ms)
+			return -1;
+		clock_sleep_ms(DATABASE_STEP_MS);
+	}
+	*e = ERR_INIT;
+	return 0;
+}
+
+static int database_open(struct app *app, struct err *e)
+{
+	static const char sql[] = "SELECT id FROM platform";
+	size_t size = (size_t)app->common.bus_workers + DATABASE_SPARE;
+	OWN(pg_conn) struct pg_conn *c = NULL;
+	OWN(pg_result) PGresult *res = NULL;
+
+	if (pg_pool_open(app->database_url, "instance-manager", size, &app->db, e) < 0 ||
+	    database_wait(app, &c, e) < 0 || migrate_check(c, "instance-manager", e) < 0 ||
+	    pg_query(c, sql, NULL, 0, &res, e) < 0)
+		return -1;
+	if (PQntuples(res) != 1)
+		return err_set(e, ERR_INTERNAL, "table platform has not one row");
+	snprintf(app->platform_id, sizeof(app->platform_id), "%s", pg_text(res, 0, "id"));
+	return 0;
+}
+
+/*
+ * Directories of no instance are removed: with another database than theirs that would be all of
+ * them. So DATA_DIR bears the platform's id, and another's is refused.
+ */
+static int data_dir_mark(struct app *app, struct err *e)
+{
+	char path[600], id[UUID_SIZE] = "";
+	ssize_t len;
+	int mark;
+
+	snprintf(path, sizeof(path), "%s/" MARK_FILE, app->data_dir);
+	mark = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (mark >= 0) {
+		OWN(fd) int fd = mark;
+
+		if (write(fd, app->platform_id, UUID_SIZE - 1) != UUID_SIZE - 1 || fsync(fd) < 0) {
+			(void)unlink(path);
+			return err_field(e, "DATA_DIR", "cannot be written: %s",
+			                 strerrordesc_np(errno));
+		}
+		return 0;
+	}
+	{
+		OWN(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+		len = fd < 0 ? -1 : read(fd, id, sizeof(id) - 1);
+	}
+	if (len < 0)
+		return err_field(e, "DATA_DIR", "cannot be read: %s", strerrordesc_np(errno));
+	if (len == 0) { /* of a crash between making and writing it */
+		(void)unlink(path);
+		return data_dir_mark(app, e);
+	}
+	if (strcmp(id, app->platform_id) != 0)
+		return err_field(e, "DATA_DIR",
+		                 "belongs to the platform %s and DATABASE_URL to %s; if the files "
+		                 "there are of no use any more, remove the directory",
+		                 id, app->platform_id);
+	return 0;
+}
+
+static int outside_open(struct app *app, struct err *e)
+{
+	const struct http_client_opt telegram = { .base_url = app->telegram_api_url,
+		                                  .connect_ms = 3000,
+		                                  .idle_max = OUTSIDE_IDLE };
+	const struct http_client_opt probes = { .base_url = "",
+		                                .connect_ms = PROBE_CONNECT_MS,
+		                                .idle_max = RECONCILE_WORKERS };
+
+	if (http_client_open(&telegram, &app->telegram, e) < 0)
+		return -1;
+	return http_client_open(&probes, &app->probes, e);
+}
+
+/* An engine that is away now is no reason not to start: it is waited for. */
+static int engine_open(struct app *app, struct err *e)
+{
+	if (docker_open(app->docker_host, app->platform_id, &app->engine, e) < 0)
+		return -1;
+	if (engine_ensure_network(app->engine, app->instance_network, e) == 0)
+		return 0;
+	if (e->code == ERR_INVALID)
+		return -1;
+	log_warn("engine is away, instances wait for it", "error", e->msg);
+	*e = ERR_INIT;
+	return 0;
+}
+
+int app_start(void *ctx, struct bus *b, struct err *e)
+{
+	struct app *app = ctx;
+	const struct vault_key key = { 1, app->encryption_key };
+
+	app->bus = b;
+	if (settings_check(app, e) < 0 || vault_new(&key, 1, &app->vault, e) < 0 ||
+	    database_open(app, e) < 0 || files_open(app->data_dir, &app->files, e) < 0 ||
+	    data_dir_mark(app, e) < 0 || outside_open(app, e) < 0 || engine_open(app, e) < 0)
+		return -1;
+	if (outbox_start(app->db, b, &app->outbox, e) < 0 ||
+	    reconcile_start(app, &app->reconciler, e) < 0 ||
+	    watch_start(app, &app->watch, e) < 0)
+		return -1;
+	return keeper_start(app, &app->keeper, e);
+}
+
+/* Those that begin things by themselves, the first to begin last. What is under way is ended. */
+void app_quiesce(void *ctx)
+{
+	struct app *app = ctx;
+
+	keeper_stop(TAKE(app->keeper));
+	watch_stop(TAKE(app->watch));
+}
+
+void app_stop(void *ctx)
+{
+	struct app *app = ctx;
+
+	reconcile_stop(TAKE(app->reconciler));
+	outbox_stop(TAKE(app->outbox));
+	engine_close(TAKE(app->engine));
+	http_client_close(TAKE(app->probes));
+	http_client_close(TAKE(app->telegram));
+	files_close(TAKE(app->files));
+	pg_pool_close(TAKE(app->db));
+	vault_free(TAKE(app->vault));
+}
+
+void app_wake(struct app *app)
+{
+	reconcile_wake(app->reconciler);
+	outbox_wake(app->outbox);
+}
+
+int app_check_postgres(void *ctx, struct err *e)
+{
+	static const char sql[] = "SELECT 1";
+	struct app *app = ctx;
+	OWN(pg_conn) struct pg_conn *c = NULL;
+
+	if (pg_take(app->db, &c, e) < 0)
+		return -1;
+	return pg_query(c, sql, NULL, 0, NULL, e);
+}
+
+int app_check_engine(void *ctx, struct err *e)
+{
+	struct app *app = ctx;
+
+	return keeper_engine(app->keeper, e);
+}

@@ -1,0 +1,104 @@
+#include "watch.h"
+
+#include "reconcile.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <pthread.h>
+
+#define AGAIN_MS 500 /* between tries while the engine is away */
+
+struct watch {
+	struct app *app;
+	volatile bool is_stopping; /* written once, read by the stream */
+	long long since_ns;
+	pthread_t thread;
+};
+
+/* What we do to a container ourselves comes by here too: a look more than needed, and cheap. */
+static bool is_news(enum engine_event_kind kind)
+{
+	switch (kind) {
+	case ENGINE_EVENT_STARTED:
+	case ENGINE_EVENT_DIED:
+	case ENGINE_EVENT_OOM:
+	case ENGINE_EVENT_PAUSED:
+	case ENGINE_EVENT_UNPAUSED:
+	case ENGINE_EVENT_DESTROYED:
+		return true;
+	case ENGINE_EVENT_CREATED:
+	case ENGINE_EVENT_CHANGED:
+		break;
+	}
+	return false;
+}
+
+static bool on_event(const struct engine_event *ev, void *ctx)
+{
+	struct watch *w = ctx;
+	struct lease_poke poke = { .exit_code = -1 };
+
+	w->since_ns = ev->time_ns + 1;
+	if (!ev->instance_id[0] || !is_news(ev->kind))
+		return true;
+	snprintf(poke.id, sizeof(poke.id), "%s", ev->instance_id);
+	if (ev->kind == ENGINE_EVENT_DIED)
+		poke.exit_code = ev->exit_code;
+	poke.is_oom = ev->kind == ENGINE_EVENT_OOM;
+	reconcile_poke(w->app->reconciler, &poke);
+	return true;
+}
+
+static void *run(void *ctx)
+{
+	struct watch *w = ctx;
+	bool is_away = false;
+
+	while (!w->is_stopping) {
+		struct err e = ERR_INIT;
+		struct engine_info info;
+
+		/* Nothing is heard from an engine that is not there, and nothing is lost by asking. */
+		if (engine_ping(w->app->engine, &info, &e) == 0) {
+			if (is_away)
+				log_info("engine is there again", "version", info.version);
+			is_away = false;
+			reconcile_poke(w->app->reconciler, NULL);
+			if (engine_events(w->app->engine, w->since_ns, on_event, w, &w->is_stopping,
+			                  &e) == 0)
+				continue;
+		}
+		if (!is_away && !w->is_stopping)
+			log_warn("engine is away, trying again", "code", err_name(e.code), "error",
+			         e.msg);
+		is_away = true;
+		for (int ms = 0; ms < AGAIN_MS && !w->is_stopping; ms += 100)
+			clock_sleep_ms(100);
+	}
+	return NULL;
+}
+
+int watch_start(struct app *app, struct watch **ret, struct err *e)
+{
+	struct watch *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	w->app = app;
+	if (pthread_create(&w->thread, NULL, run, w) != 0) {
+		free(w);
+		return err_set(e, ERR_INTERNAL, "no thread for the engine's events");
+	}
+	*ret = w;
+	return 0;
+}
+
+void watch_stop(struct watch *w)
+{
+	if (!w)
+		return;
+	w->is_stopping = true;
+	pthread_join(w->thread, NULL);
+	free(w);
+}

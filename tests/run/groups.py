@@ -1,0 +1,211 @@
+"""The groups of tests: which programs, with which build, against which servers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Iterator
+
+from counts import Counts, from_junit, from_tap
+
+PROJECT = Path(__file__).resolve().parents[2]
+TESTS = PROJECT / "tests"
+sys.path.insert(0, str(PROJECT / "deploy" / "local"))
+
+# pylint: disable=wrong-import-position
+from stack import SERVERS, Stack, temp_state_dir  # noqa: E402
+from stack.engine_api import default_host  # noqa: E402
+
+PROGRAM_S = 300  # one C program
+PYTEST_S = 1200  # one run of pytest
+SANITIZERS = {
+    "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    "TSAN_OPTIONS": f"second_deadlock_stack=1:suppressions={TESTS / 'run' / 'tsan.supp'}",
+}
+
+
+@dataclass
+class Context:
+    """Where things are; one for the whole run."""
+
+    build: Path
+    logs: Path
+    stop: threading.Event
+    extra: tuple[str, ...] = ()
+
+    def bin(self, variant: str) -> Path:
+        return self.build / variant / "bin"
+
+
+@dataclass
+class Group:
+    """One line of the report."""
+
+    name: str
+    run: Callable[[Context, str], Counts]
+
+
+def execute(ctx: Context, argv: list[str], env: dict[str, str], seconds: float, log: Path) -> tuple[int, str]:
+    """(exit status, output); in a session of its own, so that nothing of it outlives the time-out."""
+    with open(log, "ab+") as out:
+        start = out.seek(0, os.SEEK_END)
+        child = subprocess.Popen(argv, cwd=PROJECT, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **SANITIZERS, **env},
+                                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+        deadline = time.monotonic() + seconds
+        status: int | None = None
+        while status is None:
+            try:
+                status = child.wait(0.5)
+            except subprocess.TimeoutExpired:
+                if ctx.stop.is_set() or time.monotonic() > deadline:
+                    status = end(child)
+        out.seek(start)
+        text = out.read().decode(errors="replace")
+    if time.monotonic() > deadline:
+        text += f"\nended after {seconds:.0f} s without a result"
+    return status, text
+
+
+def end(child: subprocess.Popen[bytes]) -> int:
+    """Asks first: pytest then takes down what it has started."""
+    for sig, seconds in ((signal.SIGINT, 60), (signal.SIGKILL, 10)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, sig)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(seconds)
+            break
+    return -1
+
+
+# ---- C programs ----------------------------------------------------------------------------------
+
+def programs(ctx: Context, variant: str, kind: str) -> list[Path]:
+    """The built tests, and no others: a binary whose source is gone is old."""
+    folder = ctx.build / variant / "tests"
+    sources = sorted(TESTS.glob(f"{kind}/**/test_*.c"))
+    return [folder / source.relative_to(TESTS).with_suffix("") for source in sources]
+
+
+def c_tests(variant: str, kind: str, at_once: int = 2) -> Callable[[Context, str], Counts]:
+    """Programs that need no server."""
+    def run(ctx: Context, name: str) -> Counts:
+        return run_programs(ctx, name, programs(ctx, variant, kind), {}, at_once)
+    return run
+
+
+def run_programs(ctx: Context, name: str, found: list[Path], env: dict[str, str], at_once: int) -> Counts:
+    def one(program: Path) -> Counts:
+        if not program.exists():
+            return Counts().fail(f"{program} is not built")
+        log = ctx.logs / f"{name}-{program.parent.name}-{program.name}.log".replace(" ", "-")
+        log.unlink(missing_ok=True)
+        status, out = execute(ctx, [str(program)], {"CMOCKA_MESSAGE_OUTPUT": "TAP", **env}, PROGRAM_S, log)
+        return from_tap(f"{program.parent.name}/{program.name}", status, out)
+
+    total = Counts()
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
+        for counts in pool.map(one, found):
+            total.add(counts)
+    return total if found else total.fail(f"{name}: there are no such tests")
+
+
+def integration(variant: str) -> Callable[[Context, str], Counts]:
+    """Programs that are given real servers of their own, fresh for the group."""
+    def run(ctx: Context, name: str) -> Counts:
+        with servers(ctx) as env:
+            return run_programs(ctx, name, programs(ctx, variant, "integration"), env, 1)
+    return run
+
+
+@contextlib.contextmanager
+def servers(ctx: Context) -> Iterator[dict[str, str]]:
+    """PostgreSQL with the schema, Redis, and a bus where the test may do everything (who may what is
+    tested by the system tests against the suite's own)."""
+    stack = Stack(temp_state_dir(), random_ports=True, parts=SERVERS, bin_dir=ctx.bin("release"))
+    try:
+        env = stack.up()
+        stack.migrate()
+        with open_bus(stack.paths.state / "open-bus") as url:
+            yield {"NATS_URL": url, "DATABASE_URL": env["DATABASE_URL"], "REDIS_URL": env["REDIS_URL"],
+                   "DOCKER_HOST": default_host(), "STUB_IMAGE": stub_image()}
+    finally:
+        stack.destroy()
+
+
+@contextlib.contextmanager
+def open_bus(folder: Path) -> Iterator[str]:
+    """A nats-server without users, with JetStream."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    program = shutil.which("nats-server", path="/usr/sbin:/usr/bin:/usr/local/bin") or "nats-server"
+    child = subprocess.Popen([program, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(folder)],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(500):
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            time.sleep(0.01)
+        yield f"nats://127.0.0.1:{port}"
+    finally:
+        child.terminate()
+        child.wait(10)
+
+
+_stub_lock = threading.Lock()
+
+
+def stub_image() -> str:
+    """The stand-in for OpenClaw, built where the engine lacks it; one at a time."""
+    with _stub_lock:
+        done = subprocess.run([str(TESTS / "fakes" / "stub" / "build.sh")], check=True, text=True, stdout=subprocess.PIPE)
+    return done.stdout.split()[-1]
+
+
+# ---- pytest --------------------------------------------------------------------------------------
+
+def pytest(folder: str, variant: str = "release", *more: str) -> Callable[[Context, str], Counts]:
+    """A folder of Python tests; ZAKI_BIN says which daemons they start."""
+    def run(ctx: Context, name: str) -> Counts:
+        report = ctx.logs / f"{name}.xml".replace(" ", "-")
+        log = report.with_suffix(".log")
+        for old in (report, log):
+            old.unlink(missing_ok=True)
+        if variant != "release" or folder in ("system", "e2e"):
+            stub_image()
+        argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", f"--junitxml={report}",
+                *more, *ctx.extra, str(TESTS / folder)]
+        status, out = execute(ctx, argv, {"ZAKI_BIN": str(ctx.bin(variant))}, PYTEST_S, log)
+        return from_junit(name, status, report, out)
+    return run
+
+
+# Two lanes, side by side: the machine has two cores, and both wait for servers and containers a lot.
+LANES: list[list[Group]] = [
+    [
+        Group("unit (asan)", c_tests("asan", "unit")),
+        Group("contract (asan)", c_tests("asan", "contract")),
+        Group("contract (python)", pytest("contract")),
+        Group("integration (asan)", integration("asan")),
+        Group("system (asan)", pytest("system", "asan")),
+    ],
+    [
+        Group("fakes and stub", pytest("fakes")),
+        Group("local stack", pytest("stack")),
+        Group("integration (tsan)", integration("tsan")),
+        Group("system, core (tsan)", pytest("system", "tsan", "-m", "core")),
+        Group("demo, real OpenClaw", pytest("e2e")),
+    ],
+]
