@@ -28,13 +28,14 @@ bool uuid_is_valid(const char *s)
 
 void random_hex(size_t len, char *out)
 {
-	static const char digits[] = "0123456789abcdef";
+	unsigned char b[32];
 
-	for (size_t i = 0; i < len; i++) {
-		uint32_t byte = randombytes_uniform(256);
+	/* In pieces of a buffer: each call of randombytes_buf() is a system call. */
+	for (size_t at = 0; at < len; at += sizeof(b)) {
+		size_t n = len - at < sizeof(b) ? len - at : sizeof(b);
 
-		out[2 * i] = digits[byte >> 4];
-		out[2 * i + 1] = digits[byte & 15];
+		randombytes_buf(b, n);
+		sodium_bin2hex(out + 2 * at, 2 * n + 1, b, n);
 	}
 	out[2 * len] = '\0';
 }

@@ -82,6 +82,10 @@ static natsStatus options_fill(natsOptions *o, const struct bus_opt *opt)
 		s = natsOptions_SetReconnectJitter(o, RECONNECT_JIT_MS, RECONNECT_JIT_MS);
 	if (s == NATS_OK)
 		s = natsOptions_SetFailRequestsOnDisconnect(o, true);
+	/* cnats would keep what is sent while the server is away and send it long after its sender
+	 * was told that it failed: with no room for it, sending fails at once. */
+	if (s == NATS_OK)
+		s = natsOptions_SetReconnectBufSize(o, 1);
 	if (s == NATS_OK)
 		s = natsOptions_SetPingInterval(o, PING_MS);
 	if (s == NATS_OK)

@@ -43,6 +43,9 @@ struct bus_ctx {
 /* Fills trace_id with a new one when it is empty. */
 void bus_trace_begin(struct bus_ctx *ctx);
 
+/* The trace id in a message's traceparent; "" where there is none. */
+void bus_trace_of(natsMsg *msg, char ret[BUS_TRACE_SIZE]);
+
 struct call {
 	void *app;          /* what was given to bus_serve() */
 	struct bus *bus;    /* for calls and events of the handler's own */

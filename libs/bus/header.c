@@ -60,17 +60,18 @@ void bus_ctx_to_headers(const struct bus_ctx *ctx, int timeout_ms, natsMsg *msg)
 	}
 }
 
-/* "00-<32 hex>-<16 hex>-<2 hex>", the first not all zeros; what is no such thing starts a story of
- * its own (W3C). */
-static void trace_from(const char *text, struct bus_ctx *ctx)
+/* "00-<32 hex>-<16 hex>-<2 hex>", the first not all zeros; what is no such thing is as if it were
+ * absent (W3C). */
+void bus_trace_of(natsMsg *msg, char ret[BUS_TRACE_SIZE])
 {
 	static const char hex[] = "0123456789abcdef";
+	const char *text = bus_header(msg, "traceparent");
 
+	ret[0] = '\0';
 	if (strlen(text) == 55 && strncmp(text, "00-", 3) == 0 && strspn(text + 3, hex) == 32 &&
 	    strspn(text + 3, "0") < 32 && text[35] == '-' && strspn(text + 36, hex) == 16 &&
 	    text[52] == '-' && strspn(text + 53, hex) == 2)
-		snprintf(ctx->trace_id, sizeof(ctx->trace_id), "%.32s", text + 3);
-	bus_trace_begin(ctx);
+		snprintf(ret, BUS_TRACE_SIZE, "%.32s", text + 3);
 }
 
 static int actor_from(const char *text, struct bus_ctx *ctx, struct err *e)
@@ -106,7 +107,8 @@ int bus_ctx_from_headers(natsMsg *msg, struct bus_ctx *ret, long long *ret_deadl
 	const char *key = bus_header(msg, "Zaki-Idempotency-Key");
 	size_t len = strcspn(client, " "), key_len = strlen(key);
 
-	trace_from(bus_header(msg, "traceparent"), ret);
+	bus_trace_of(msg, ret->trace_id);
+	bus_trace_begin(ret);
 	if (actor_from(bus_header(msg, "Zaki-Actor"), ret, e) < 0 ||
 	    deadline_from(bus_header(msg, "Zaki-Deadline"), ret_deadline_ms, e) < 0)
 		return -1;

@@ -72,9 +72,11 @@ bool pool_add(struct pool *p, void *item)
 	if (fits) {
 		p->items[(p->first + p->count) % p->queue_max] = item;
 		p->count++;
-		pthread_cond_signal(&p->more);
 	}
 	pthread_mutex_unlock(&p->lock);
+	/* Outside the lock: the worker that wakes would only run into it. */
+	if (fits)
+		pthread_cond_signal(&p->more);
 	return fits;
 }
 

@@ -370,6 +370,12 @@ static int stream_result(struct transfer *t, CURLM *multi, struct err *e)
 	return 0;
 }
 
+/* Set by another thread; it guards nothing but itself. */
+static bool is_stopped(const volatile bool *stop)
+{
+	return stop && __atomic_load_n(stop, __ATOMIC_RELAXED);
+}
+
 /* curl_easy_perform() looks up once a second only: hence the multi interface. */
 static int stream_run(struct transfer *t, CURLM *multi, const struct http_req *req,
                       const volatile bool *stop, struct err *e)
@@ -378,7 +384,7 @@ static int stream_run(struct transfer *t, CURLM *multi, const struct http_req *r
 	int running = 1;
 	long status = 0;
 
-	while (!stop || !*stop) {
+	while (!is_stopped(stop)) {
 		if (curl_multi_perform(multi, &running) != CURLM_OK)
 			return err_set(e, ERR_INTERNAL, "libcurl cannot run the stream");
 		if (running == 0)

@@ -9,6 +9,8 @@
 #define KID_BYTES 8
 #define KID_SIZE  (2 * KID_BYTES + 1)
 
+OWN_DEFINE(jwt, jwt_t *, jwt_free)
+
 /* One secret and the name by which tokens say which it is. */
 struct token_key {
 	unsigned char *secret; /* NULL: there is none */
@@ -19,8 +21,6 @@ struct token_key {
 struct token_keys {
 	struct token_key key[2]; /* current, previous */
 };
-
-OWN_DEFINE(jwt, jwt_t *, jwt_free)
 
 /* The kid is made from the secret, so that every process finds the same one: a keyed hash of it,
  * short, from which nothing leads back. */

@@ -2,8 +2,8 @@
 
 #include "store/pg_conn.h"
 
-#define MIGRATE_LOCK   "7243150101" /* any number that nothing else in this database locks */
-#define MIGRATE_STEP_MS 600000      /* one migration, or the wait for another migrator */
+#define MIGRATE_LOCK    "7243150101" /* any number that nothing else in this database locks */
+#define MIGRATE_STEP_MS 600000       /* one migration, or the wait for another migrator */
 
 static const char sql_table[] =
 	"CREATE TABLE IF NOT EXISTS schema_migrations ("
@@ -18,8 +18,7 @@ static const char sql_applied[] =
 static const char sql_note[] =
 	"INSERT INTO schema_migrations (service, version, name, checksum) VALUES ($1, $2, $3, $4)";
 
-static const char sql_has_table[] =
-	"SELECT to_regclass('public.schema_migrations') IS NOT NULL AS has";
+static const char sql_has_table[] = "SELECT to_regclass('schema_migrations') IS NOT NULL AS has";
 
 static const char sql_of_service[] =
 	"SELECT version, checksum FROM schema_migrations WHERE service = $1 ORDER BY version";
@@ -90,8 +89,7 @@ static int apply_all(struct pg_conn *c, void (*told)(const struct migration *m, 
 	OWN(pg_result) PGresult *applied = NULL;
 
 	/* The lock is the session's: it goes with the connection, however that ends. */
-	if (pg_script(c, "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;"
-	                 " SET search_path = public",
+	if (pg_script(c, "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0",
 	              PG_ANSWER_MS, e) < 0 ||
 	    pg_script(c, "SELECT pg_advisory_lock(" MIGRATE_LOCK ")", MIGRATE_STEP_MS, e) < 0 ||
 	    pg_script(c, sql_table, PG_ANSWER_MS, e) < 0 ||
@@ -108,7 +106,6 @@ static int apply_all(struct pg_conn *c, void (*told)(const struct migration *m, 
 	}
 	return 0;
 }
-
 
 OWN_DEFINE(pool, struct pg_pool *, pg_pool_close)
 
@@ -131,7 +128,8 @@ int migrate_check(struct pg_conn *c, const char *service, struct err *e)
 	if (pg_query(c, sql_has_table, NULL, 0, &has, e) < 0)
 		return -1;
 	if (!pg_bool(has, 0, "has"))
-		return err_set(e, ERR_CONFLICT, "the database has no schema yet: run the migrations");
+		return err_set(e, ERR_CONFLICT,
+		               "the database has no schema yet: run the migrations");
 	if (pg_query(c, sql_of_service, &service, 1, &applied, e) < 0 ||
 	    check_known(applied, service, e) < 0)
 		return -1;

@@ -9,38 +9,41 @@ struct once_sql {
 };
 
 /* Takes a key that is free, too old, or left by a process that died with it. */
-#define SQL_CLAIM(table)                                                                           \
-	"INSERT INTO " table " (scope, key, subject, request_hash, owner)"                         \
-	" VALUES ($1, $2, $3, $4, $5)"                                                             \
-	" ON CONFLICT (scope, key) DO UPDATE SET subject = excluded.subject,"                      \
-	"  request_hash = excluded.request_hash, owner = excluded.owner, about = NULL,"            \
-	"  created_at = now(), claimed_at = now(), status = NULL, reply = NULL"                    \
-	" WHERE " table ".created_at < now() - interval '" ONCE_TEXT(ONCE_KEEP_S) " s'"            \
-	"  OR (" table ".status IS NULL AND " table ".subject = excluded.subject"                  \
-	"   AND " table ".request_hash = excluded.request_hash"                                    \
-	"   AND " table ".claimed_at < now() - interval '" ONCE_TEXT(ONCE_CLAIM_S) " s')"          \
-	" RETURNING 1"
+#define SQL_CLAIM(table)                                                                   \
+	"INSERT INTO " table " (scope, key, subject, request_hash, owner)"                 \
+	" VALUES ($1, $2, $3, $4, $5)"                                                     \
+	" ON CONFLICT (scope, key) DO UPDATE SET subject = excluded.subject,"              \
+	"  request_hash = excluded.request_hash, owner = excluded.owner, about = NULL,"    \
+	"  created_at = now(), claimed_at = now(), status = NULL, reply = NULL"            \
+	" WHERE " table ".created_at < now() - interval '" ONCE_TEXT(                      \
+		ONCE_KEEP_S) " s'"                                                         \
+			     "  OR (" table ".status IS NULL AND " table                   \
+			     ".subject = excluded.subject"                                 \
+			     "   AND " table ".request_hash = excluded.request_hash"       \
+			     "   AND " table ".claimed_at < now() - interval '" ONCE_TEXT( \
+				     ONCE_CLAIM_S) " s')"                                  \
+						   " RETURNING 1"
 
-#define SQL_LOOK(table)                                                                            \
-	"SELECT subject = $3 AND request_hash = $4 AS is_same, status, reply FROM " table          \
+#define SQL_LOOK(table)                                                                   \
+	"SELECT subject = $3 AND request_hash = $4 AS is_same, status, reply FROM " table \
 	" WHERE scope = $1 AND key = $2"
 
-#define SQL_KEEP(table)                                                                            \
-	"UPDATE " table " SET status = $4, reply = $5, about = $6"                                 \
+#define SQL_KEEP(table)                                            \
+	"UPDATE " table " SET status = $4, reply = $5, about = $6" \
 	" WHERE scope = $1 AND key = $2 AND owner = $3 AND status IS NULL"
 
-#define SQL_DROP(table)                                                                            \
+#define SQL_DROP(table) \
 	"DELETE FROM " table " WHERE scope = $1 AND key = $2 AND owner = $3 AND status IS NULL"
 
-#define SQL_PURGE(table)                                                                           \
+#define SQL_PURGE(table) \
 	"DELETE FROM " table " WHERE created_at < now() - interval '" ONCE_TEXT(ONCE_KEEP_S) " s'"
 
 #define SQL_FORGET(table) "DELETE FROM " table " WHERE scope = $1::text OR about = $1::uuid"
 
-#define ONCE_SQL(table)                                                                            \
-	{                                                                                          \
-		SQL_CLAIM(table), SQL_LOOK(table), SQL_KEEP(table), SQL_DROP(table),               \
-			SQL_PURGE(table), SQL_FORGET(table)                                        \
+#define ONCE_SQL(table)                                                              \
+	{                                                                            \
+		SQL_CLAIM(table), SQL_LOOK(table), SQL_KEEP(table), SQL_DROP(table), \
+			SQL_PURGE(table), SQL_FORGET(table)                          \
 	}
 
 static const struct once_sql sqls[] = {

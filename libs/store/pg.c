@@ -10,7 +10,8 @@
 #define PG_IDLE_IN_TX_MS 15000
 
 struct pg_pool {
-	pthread_mutex_t lock; /* guards all below but url, name, size and what taken ones point at */
+	pthread_mutex_t
+		lock; /* guards all below but url, name, size and what taken ones point at */
 	pthread_cond_t freed;
 	char *url, *name;
 	size_t size;
@@ -100,13 +101,18 @@ static int conn_open(struct pg_conn *c, struct err *e)
 {
 	/* What stands after dbname wins over what the URL says. A dead peer is noticed by the
 	 * kernel; a live one that never answers, by PG_ANSWER_MS. */
-	static const char *const keys[] = {
-		"dbname",          "application_name", "connect_timeout",     "client_encoding",
-		"keepalives",      "keepalives_idle",  "keepalives_interval", "keepalives_count",
-		"tcp_user_timeout", NULL
-	};
-	const char *values[] = { c->pool->url, c->pool->name, "3", "UTF8", "1", "10", "5",
-		                 "3",          "10000",       NULL };
+	static const char *const keys[] = { "dbname",
+		                            "application_name",
+		                            "connect_timeout",
+		                            "client_encoding",
+		                            "keepalives",
+		                            "keepalives_idle",
+		                            "keepalives_interval",
+		                            "keepalives_count",
+		                            "tcp_user_timeout",
+		                            NULL };
+	const char *values[] = { c->pool->url, c->pool->name, "3", "UTF8",  "1",
+		                 "10",         "5",           "3", "10000", NULL };
 	char set[160];
 
 	_Static_assert(PG_CONNECT_S == 3, "connect_timeout above");
@@ -143,8 +149,7 @@ static bool is_alive(struct pg_conn *c)
 	if (!c->pg || PQstatus(c->pg) != CONNECTION_OK)
 		return false;
 	return poll(&fd, 1, 0) == 0 ||
-	       (PQconsumeInput(c->pg) && PQstatus(c->pg) == CONNECTION_OK &&
-	        poll(&fd, 1, 0) == 0);
+	       (PQconsumeInput(c->pg) && PQstatus(c->pg) == CONNECTION_OK && poll(&fd, 1, 0) == 0);
 }
 
 /* Whether this taker may try to open a connection now. */

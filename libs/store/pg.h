@@ -16,9 +16,9 @@
  *
  * Pool: any thread. A taken connection: the thread that took it.
  */
-#define PG_STATEMENT_MS 5000  /* statement_timeout */
-#define PG_CONNECT_S    3     /* connect_timeout */
-#define PG_TAKE_MS      2000  /* how long pg_take() waits for one that is free */
+#define PG_STATEMENT_MS 5000 /* statement_timeout */
+#define PG_CONNECT_S    3    /* connect_timeout */
+#define PG_TAKE_MS      2000 /* how long pg_take() waits for one that is free */
 #define PG_PARAMS_MAX   32
 
 struct pg_pool;

@@ -57,8 +57,7 @@ static int from_result(struct pg_conn *c, const PGresult *res, struct err *e)
 	}
 	is_told = text && (strncmp(state, "42", 2) == 0 || strncmp(state, "57", 2) == 0 ||
 	                   strncmp(state, "53", 2) == 0);
-	return err_set(e, code, "postgres: SQLSTATE %s %s", state,
-	               is_told ? text : c->constraint);
+	return err_set(e, code, "postgres: SQLSTATE %s %s", state, is_told ? text : c->constraint);
 }
 
 /* Waits until a result can be read without blocking. */
@@ -212,7 +211,7 @@ const char *pg_constraint(const struct pg_conn *c)
 long long pg_affected(const PGresult *res)
 {
 	/* PQcmdTuples() only reads its argument. */
-	return strtoll(PQcmdTuples((PGresult *)(uintptr_t)res), NULL, 10);
+	return strtoll(PQcmdTuples((PGresult *)res), NULL, 10);
 }
 
 int pg_begin(struct pg_conn *c, struct pg_tx *tx, struct err *e)

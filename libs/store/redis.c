@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdint.h>
 
 #define REDIS_ARGS_MAX 32
 #define REDIS_WAIT_MS  (REDIS_CONNECT_MS + REDIS_CALL_MS) /* for a connection that is free */
@@ -165,10 +164,10 @@ void redis_close(struct redis *r)
 {
 	if (!r)
 		return;
-	for (size_t i = 0; i < r->idle_count; i++)
+	for (size_t i = 0; r->idle && i < r->idle_count; i++)
 		redisFree(r->idle[i]);
 	if (r->password)
-		explicit_bzero((char *)(uintptr_t)r->password, strlen(r->password));
+		explicit_bzero((char *)r->password, strlen(r->password));
 	free(r->text);
 	free((void *)r->idle);
 	pthread_cond_destroy(&r->freed);
@@ -213,27 +212,29 @@ static int greet(const struct redis *r, redisContext *c, struct err *e)
 	return r->db ? simple(c, 2, db, e) : 0;
 }
 
-static int conn_open(const struct redis *r, redisContext **ret, struct err *e)
+/* NULL: *e is set. */
+static redisContext *conn_open(const struct redis *r, struct err *e)
 {
 	const struct timeval connect = { .tv_usec = REDIS_CONNECT_MS * 1000L };
 	const struct timeval call = { .tv_usec = REDIS_CALL_MS * 1000L };
 	redisContext *c = r->path ? redisConnectUnixWithTimeout(r->path, connect)
 	                          : redisConnectWithTimeout(r->host, r->port, connect);
 
-	if (!c)
-		return err_set(e, ERR_INTERNAL, "out of memory");
+	if (!c) {
+		err_set(e, ERR_INTERNAL, "out of memory");
+		return NULL;
+	}
 	if (c->err || redisSetTimeout(c, call) != REDIS_OK) {
 		err_set(e, ERR_UNAVAILABLE, "redis: %s", c->errstr);
 		redisFree(c);
-		return -1;
+		return NULL;
 	}
 	(void)redisEnableKeepAlive(c); /* a unix socket has none */
 	if (greet(r, c, e) < 0) {
 		redisFree(c);
-		return -1;
+		return NULL;
 	}
-	*ret = c;
-	return 0;
+	return c;
 }
 
 /* An idle connection has nothing to say: one that is readable was ended by the server. */
@@ -313,14 +314,16 @@ int redis_call(struct redis *r, const char *const *args, const size_t *lens, siz
 		redisFree(c);
 		c = NULL;
 	}
-	if (!c && conn_open(r, &c, e) < 0) {
+	if (!c)
+		c = conn_open(r, e);
+	if (!c) {
 		give(r, NULL);
 		set_away(r, true, is_try);
 		return -1;
 	}
 
 	/* hiredis 0.14 takes the array as not const, and only reads it. */
-	reply = redisCommandArgv(c, (int)count, (const char **)(uintptr_t)args, lens);
+	reply = redisCommandArgv(c, (int)count, (const char **)args, lens);
 	if (!reply) {
 		is_away = is_silence(c);
 		err_set(e, ERR_UNAVAILABLE, "redis: %s", c->errstr);
@@ -370,16 +373,15 @@ static int script_load(struct redis *r, struct redis_script *s, char sha[41], st
 	return 0;
 }
 
-int redis_script_call(struct redis *r, struct redis_script *s, const char *const *keys,
-                      size_t key_count, const char *const *args, size_t arg_count,
-                      redisReply **ret, struct err *e)
+int redis_script_run(struct redis *r, struct redis_script *s, const struct redis_script_in *in,
+                     redisReply **ret, struct err *e)
 {
 	const char *all[REDIS_ARGS_MAX];
 	struct err first = ERR_INIT;
 	char sha[41], number[24];
 	size_t count = 0;
 
-	if (key_count + arg_count + 3 > REDIS_ARGS_MAX)
+	if (in->key_count + in->arg_count + 3 > REDIS_ARGS_MAX)
 		return err_set(e, ERR_INTERNAL, "more than %d arguments", REDIS_ARGS_MAX);
 
 	pthread_mutex_lock(&script_lock);
@@ -388,14 +390,14 @@ int redis_script_call(struct redis *r, struct redis_script *s, const char *const
 	if (!sha[0] && script_load(r, s, sha, e) < 0)
 		return -1;
 
-	snprintf(number, sizeof(number), "%zu", key_count);
+	snprintf(number, sizeof(number), "%zu", in->key_count);
 	all[count++] = "EVALSHA";
 	all[count++] = sha;
 	all[count++] = number;
-	for (size_t i = 0; i < key_count; i++)
-		all[count++] = keys[i];
-	for (size_t i = 0; i < arg_count; i++)
-		all[count++] = args[i];
+	for (size_t i = 0; i < in->key_count; i++)
+		all[count++] = in->keys[i];
+	for (size_t i = 0; i < in->arg_count; i++)
+		all[count++] = in->args[i];
 
 	if (redis_call(r, all, NULL, count, ret, &first) == 0)
 		return 0;

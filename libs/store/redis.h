@@ -18,8 +18,9 @@
 
 struct redis;
 
-int redis_open(const char *url, size_t size, struct redis **ret, struct err *e); /* opens no connection yet */
-void redis_close(struct redis *r);                                               /* NULL is fine */
+int redis_open(const char *url, size_t size, struct redis **ret,
+               struct err *e);     /* opens no connection yet */
+void redis_close(struct redis *r); /* NULL is fine */
 
 /* One command, binary safe. The caller owns *ret; an error reply of the server is ERR_INTERNAL,
  * or ERR_UNAVAILABLE where it passes by itself (LOADING, READONLY, OOM …). */
@@ -36,9 +37,21 @@ struct redis_script {
 	const char *text;
 	char sha[41]; /* filled by the first call */
 };
-int redis_script_call(struct redis *r, struct redis_script *s, const char *const *keys,
-                      size_t key_count, const char *const *args, size_t arg_count,
-                      redisReply **ret, struct err *e);
+struct redis_script_in {
+	const char *const *keys;
+	size_t key_count;
+	const char *const *args;
+	size_t arg_count;
+};
+int redis_script_run(struct redis *r, struct redis_script *s, const struct redis_script_in *in,
+                     redisReply **ret, struct err *e);
+
+/* The same with its parts one by one. */
+#define redis_script_call(r, s, keys, key_count, args, arg_count, ret, e)                    \
+	redis_script_run(                                                                    \
+		(r), (s),                                                                    \
+		&(const struct redis_script_in){ (keys), (key_count), (args), (arg_count) }, \
+		(ret), (e))
 
 static inline void own_redis_reply(redisReply **r)
 {

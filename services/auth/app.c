@@ -9,9 +9,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define BACKGROUND   3     /* connections for keeper, deletion and sweep */
-#define DATABASE_MS  30000 /* how long a start waits for PostgreSQL */
-#define REDIS_CONNS  8
+#define BACKGROUND  3     /* connections for keeper, deletion and sweep */
+#define DATABASE_MS 30000 /* how long a start waits for PostgreSQL */
+#define REDIS_CONNS 8
 
 static size_t connections(const struct app *app)
 {
@@ -135,8 +135,7 @@ static void finish_once(struct call *call, int status, const char *reply)
 	struct err e = ERR_INIT;
 
 	/* The answer goes out all the same; the claim is open to the same request again later. */
-	if (pg_take(app->db, &c, &e) < 0 ||
-	    once_finish(c, &ask, &answer, about(call), &e) < 0)
+	if (pg_take(app->db, &c, &e) < 0 || once_finish(c, &ask, &answer, about(call), &e) < 0)
 		log_warn("answer is not kept for its Idempotency-Key", "error", e.msg);
 }
 

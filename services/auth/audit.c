@@ -23,7 +23,7 @@ void client_from(const struct bus_ctx *ctx, struct client *ret)
 	if (inet_pton(AF_INET, ctx->client_address, &any) == 1 ||
 	    inet_pton(AF_INET6, ctx->client_address, &any) == 1)
 		ret->address = ctx->client_address;
-	for (i = 0; ctx->client_agent[i] && i < BUS_AGENT_MAX; i++) {
+	for (i = 0; i < BUS_AGENT_MAX && ctx->client_agent[i]; i++) {
 		char c = ctx->client_agent[i];
 
 		ret->agent[i] = c;

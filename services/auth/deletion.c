@@ -10,31 +10,30 @@
 #define TEXT_(n) #n
 #define TEXT(n)  TEXT_(n)
 
-static const char sql_mark[] =
-	"UPDATE users SET status = 'deleting', updated_at = now()"
-	" WHERE id = $1 AND status = 'active'";
+static const char sql_mark[] = "UPDATE users SET status = 'deleting', updated_at = now()"
+			       " WHERE id = $1 AND status = 'active'";
 
 static const char sql_is_marked[] = "SELECT 1 FROM account_deletions WHERE user_id = $1";
 
-static const char sql_begin[] =
-	"INSERT INTO account_deletions (user_id, trace_id) VALUES ($1, $2)";
+static const char sql_begin[] = "INSERT INTO account_deletions (user_id, trace_id) VALUES ($1, $2)";
 
 static const char sql_lease[] =
 	"UPDATE account_deletions SET lease_owner = $1, attempts = attempts + 1,"
-	" lease_until = now() + interval '" TEXT(DELETION_LEASE_S) " s'"
-	" WHERE user_id = (SELECT user_id FROM account_deletions WHERE next_try_at <= now()"
-	"  AND (lease_until IS NULL OR lease_until < now())"
-	"  ORDER BY next_try_at LIMIT 1 FOR UPDATE SKIP LOCKED)"
-	" RETURNING user_id, step, trace_id, attempts";
+	" lease_until = now() + interval '" TEXT(
+		DELETION_LEASE_S) " s'"
+				  " WHERE user_id = (SELECT user_id FROM account_deletions WHERE "
+				  "next_try_at <= now()"
+				  "  AND (lease_until IS NULL OR lease_until < now())"
+				  "  ORDER BY next_try_at LIMIT 1 FOR UPDATE SKIP LOCKED)"
+				  " RETURNING user_id, step, trace_id, attempts";
 
 static const char sql_advance[] =
 	"UPDATE account_deletions SET step = $3, attempts = 0, lease_until = NULL,"
 	" next_try_at = now() WHERE user_id = $1 AND lease_owner = $2";
 
-static const char sql_again[] =
-	"UPDATE account_deletions SET lease_until = NULL,"
-	" next_try_at = now() + make_interval(secs => $3::int)"
-	" WHERE user_id = $1 AND lease_owner = $2";
+static const char sql_again[] = "UPDATE account_deletions SET lease_until = NULL,"
+				" next_try_at = now() + make_interval(secs => $3::int)"
+				" WHERE user_id = $1 AND lease_owner = $2";
 
 static const char sql_lock_user[] =
 	"SELECT 1 FROM users WHERE id = $1 AND status = 'deleting' FOR UPDATE";
@@ -65,10 +64,9 @@ int deletion_begin(struct call *call, struct err *e)
 	if (pg_affected(marked) == 0) {
 		if (pg_query(c, sql_is_marked, params, 1, &before, e) < 0)
 			return -1;
-		return PQntuples(before) > 0
-		               ? 0
-		               : err_set(e, ERR_UNAUTHENTICATED,
-		                         "the account is not there any more");
+		return PQntuples(before) > 0 ? 0
+		                             : err_set(e, ERR_UNAUTHENTICATED,
+		                                       "the account is not there any more");
 	}
 	if (pg_query(c, sql_begin, params, COUNT(params), NULL, e) < 0 ||
 	    session_end_all(app, c, &all, e) < 0 ||

@@ -14,9 +14,9 @@
  * Each step may be done twice. A process that dies leaves a lease that runs out after
  * DELETION_LEASE_S. Fault points: delete_user.marked, .leased, .purged, .advanced, .erasing, .erased.
  */
-#define DELETION_PERIOD_MS   1000
-#define DELETION_LEASE_S     15 /* two at once do no harm; none for longer would */
-#define DELETION_BACK_OFF_S  30 /* at most, between tries */
+#define DELETION_PERIOD_MS  1000
+#define DELETION_LEASE_S    15 /* two at once do no harm; none for longer would */
+#define DELETION_BACK_OFF_S 30 /* at most, between tries */
 
 /* ERR_UNAUTHENTICATED when there is no such account. One that is being deleted already is fine. */
 int deletion_begin(struct call *call, struct err *e);

@@ -63,8 +63,8 @@ int on_logout(struct call *call, struct err *e)
 		                             AUDIT_SIGNED_OUT };
 
 	if (pg_take(app->db, &c, e) < 0 || pg_begin(c, &tx, e) < 0 ||
-	    logout_of(call, c, user_id, session_id, e) < 0 ||
-	    session_end(app, c, &what, e) < 0 || pg_commit(&tx, e) < 0)
+	    logout_of(call, c, user_id, session_id, e) < 0 || session_end(app, c, &what, e) < 0 ||
+	    pg_commit(&tx, e) < 0)
 		return -1;
 	ticker_wake(app->keeper);
 	return 0;

@@ -77,7 +77,6 @@ int on_user_tier(struct call *call, struct err *e)
 		return -1;
 	if (PQntuples(res) == 0)
 		return err_set(e, ERR_NOT_FOUND, "no such user");
-	out->subscription_tier =
-		arena_strdup(&call->arena, pg_text(res, 0, "subscription_tier"));
+	out->subscription_tier = arena_strdup(&call->arena, pg_text(res, 0, "subscription_tier"));
 	return out->subscription_tier ? 0 : err_set(e, ERR_INTERNAL, "out of memory");
 }

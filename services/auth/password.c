@@ -9,8 +9,8 @@ static const char common[] = "\n"
 
 /* Of a random password that nobody has, with the limits above: what is compared with where there is
  * no account. */
-static const char nobodys[] = 
-	"$argon2id$v=19$m=65536,t=2,p=1$ZfbDzvW8E5Kr/v3+e61tbQ$EpfKlbisrXXodPMoKsqm5hCMZdBCQi5qYpDUawRUtww";
+static const char nobodys[] = "$argon2id$v=19$m=65536,t=2,p=1$ZfbDzvW8E5Kr/"
+			      "v3+e61tbQ$EpfKlbisrXXodPMoKsqm5hCMZdBCQi5qYpDUawRUtww";
 
 static size_t code_points(const char *s)
 {
@@ -23,14 +23,16 @@ static size_t code_points(const char *s)
 
 static char fold(char c)
 {
-	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+	if (c >= 'A' && c <= 'Z')
+		c = (char)(c + ('a' - 'A'));
+	return c;
 }
 
 void email_fold(const char *email, char out[EMAIL_SIZE])
 {
 	size_t i = 0;
 
-	for (; email[i] && i < EMAIL_SIZE - 1; i++)
+	for (; i < EMAIL_SIZE - 1 && email[i]; i++)
 		out[i] = fold(email[i]);
 	out[i] = '\0';
 }
@@ -98,7 +100,8 @@ int password_hash(const char *password, char ret[PASSWORD_HASH_SIZE], struct err
 
 bool password_fits(const char *password, const char *hash)
 {
-	bool fits = crypto_pwhash_str_verify(hash ? hash : nobodys, password, strlen(password)) == 0;
+	bool fits =
+		crypto_pwhash_str_verify(hash ? hash : nobodys, password, strlen(password)) == 0;
 
 	return fits && hash;
 }

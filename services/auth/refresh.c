@@ -25,9 +25,8 @@ static const char sql_state[] =
 	" FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id"
 	" JOIN users u ON u.id = s.user_id WHERE t.hash = decode($1, 'hex')";
 
-static const char sql_use[] =
-	"UPDATE refresh_tokens SET used_at = clock_timestamp()"
-	" WHERE hash = decode($1, 'hex') AND used_at IS NULL";
+static const char sql_use[] = "UPDATE refresh_tokens SET used_at = clock_timestamp()"
+			      " WHERE hash = decode($1, 'hex') AND used_at IS NULL";
 
 static const char sql_touch[] =
 	"UPDATE sessions SET last_used_at = now(), address = coalesce($2, address),"
@@ -130,7 +129,7 @@ int refresh_trade(struct call *call, const char *text, struct auth_tokens *out, 
 	struct app *app = call->app;
 	OWN(pg_conn) struct pg_conn *c = NULL;
 	OWN(pg_tx) struct pg_tx tx = { 0 };
-	struct found f;
+	struct found f = { .hash = "" };
 
 	if (pg_take(app->db, &c, e) < 0 || pg_begin(c, &tx, e) < 0 || find(c, text, &f, e) < 0)
 		return -1;

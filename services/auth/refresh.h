@@ -10,18 +10,18 @@
  * successor, as long as none of these was used. The decision is pure; PostgreSQL's clock counts, so
  * that all processes agree.
  */
-#define REFRESH_GRACE_MS   10000
-#define REFRESH_HEIRS_MAX  16 /* successors of one token */
+#define REFRESH_GRACE_MS  10000
+#define REFRESH_HEIRS_MAX 16 /* successors of one token */
 
 struct refresh_state {
 	bool session_ended;
-	bool user_gone;       /* deleted, or being deleted */
+	bool user_gone; /* deleted, or being deleted */
 	bool session_expired;
 	bool token_expired;
 	bool is_used;
 	long long used_ago_ms;
-	long long heirs;      /* tokens that it was traded for */
-	bool heir_used;       /* one of them was traded on */
+	long long heirs; /* tokens that it was traded for */
+	bool heir_used;  /* one of them was traded on */
 };
 
 enum refresh_verdict {

@@ -25,9 +25,8 @@ static const char sql_for_bus[] =
 static const char sql_told[] =
 	"UPDATE ended_sessions SET told_at = now(), user_id = NULL WHERE session_id = $1";
 
-static const char sql_recent[] =
-	"SELECT session_id FROM ended_sessions"
-	" WHERE ended_at > now() - make_interval(secs => $1::int)";
+static const char sql_recent[] = "SELECT session_id FROM ended_sessions"
+				 " WHERE ended_at > now() - make_interval(secs => $1::int)";
 
 /* Marks what was written, by a key that would have gone with it: 1 when the ready key is set. */
 static struct redis_script ready_if_kept = {

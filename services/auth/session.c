@@ -10,10 +10,10 @@
 #define TEXT(n)  TEXT_(n)
 
 /* The row of users is locked: an account cannot be marked as deleting between this and the commit. */
-static const char sql_open[] =
-	"INSERT INTO sessions (id, user_id, expires_at, address, user_agent)"
-	" SELECT $1, id, now() + interval '" TEXT(SESSION_S) " s', $3, $4 FROM users"
-	" WHERE id = $2 AND status = 'active' FOR SHARE";
+static const char sql_open[] = "INSERT INTO sessions (id, user_id, expires_at, address, user_agent)"
+			       " SELECT $1, id, now() + interval '" TEXT(
+				       SESSION_S) " s', $3, $4 FROM users"
+						  " WHERE id = $2 AND status = 'active' FOR SHARE";
 
 static const char sql_over_limit[] =
 	"SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL"
@@ -23,7 +23,7 @@ static const char sql_add_token[] =
 	"INSERT INTO refresh_tokens (hash, session_id, parent, expires_at)"
 	" SELECT decode($1, 'hex'), id, decode($3, 'hex'),"
 	" least(expires_at, now() + interval '" TEXT(REFRESH_S) " s')"
-	" FROM sessions WHERE id = $2";
+								" FROM sessions WHERE id = $2";
 
 static const char sql_live[] =
 	"SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL FOR UPDATE";

@@ -9,10 +9,10 @@
  * kept as their BLAKE2b hash, traded for a new one at each use (refresh.h).
  */
 #define SESSION_S         2592000 /* 30 days: a session's whole life, however much it is used */
-#define REFRESH_S         604800  /* 7 days: a refresh token's, and so how long a session may idle */
-#define SESSIONS_MAX      50           /* of one user; the one unused for longest makes room */
-#define REFRESH_TEXT_SIZE 44           /* base64url of 32 bytes, and the zero */
-#define REFRESH_HASH_SIZE 65           /* hex of 32 bytes, and the zero */
+#define REFRESH_S         604800 /* 7 days: a refresh token's, and so how long a session may idle */
+#define SESSIONS_MAX      50     /* of one user; the one unused for longest makes room */
+#define REFRESH_TEXT_SIZE 44     /* base64url of 32 bytes, and the zero */
+#define REFRESH_HASH_SIZE 65     /* hex of 32 bytes, and the zero */
 
 enum session_end_reason { END_LOGOUT, END_REVOKED, END_TOKEN_REUSED, END_DELETED, END_EXPIRED };
 

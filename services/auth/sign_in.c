@@ -8,8 +8,8 @@
 
 static const char sql_is_taken[] = "SELECT 1 FROM users WHERE email = $1";
 
-static const char sql_insert[] =
-	"INSERT INTO users (email, password_hash, name) VALUES ($1, $2, $3) RETURNING " USER_COLUMNS;
+static const char sql_insert[] = "INSERT INTO users (email, password_hash, name) VALUES ($1, $2, "
+				 "$3) RETURNING " USER_COLUMNS;
 
 static const char sql_find[] =
 	"SELECT " USER_COLUMNS ", password_hash FROM users WHERE email = $1 AND status = 'active'";

@@ -21,7 +21,7 @@ static const char *const sql_remove[] = {
 
 	"DELETE FROM sessions WHERE id IN (SELECT id FROM sessions"
 	" WHERE ended_at < now() - interval '" TEXT(SWEEP_SESSIONS_DAYS) " days'"
-	" LIMIT " TEXT(BATCH) ")",
+									 " LIMIT " TEXT(BATCH) ")",
 
 	"DELETE FROM ended_sessions WHERE session_id IN (SELECT session_id FROM ended_sessions"
 	" WHERE ended_at < now() - interval '1 hour' AND in_redis_at IS NOT NULL"
@@ -52,8 +52,8 @@ static int end_over(struct app *app, struct pg_conn *c, struct err *e)
 			return -1;
 		count = PQntuples(res);
 		for (int i = 0; i < count; i++)
-			if (end_one(app, c, pg_text(res, i, "user_id"), pg_text(res, i, "id"),
-			            e) < 0)
+			if (end_one(app, c, pg_text(res, i, "user_id"), pg_text(res, i, "id"), e) <
+			    0)
 				return -1;
 		if (count > 0)
 			ticker_wake(app->keeper);

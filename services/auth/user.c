@@ -4,7 +4,8 @@ static const char sql_load[] =
 	"SELECT " USER_COLUMNS " FROM users WHERE id = $1 AND status = 'active'";
 
 /* false: out of memory. SQL NULL stays NULL. */
-static bool copy(const PGresult *res, int row, const char *column, struct arena *a, const char **ret)
+static bool copy(const PGresult *res, int row, const char *column, struct arena *a,
+                 const char **ret)
 {
 	const char *text = pg_text(res, row, column);
 

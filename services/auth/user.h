@@ -5,9 +5,9 @@
 #include "store/pg.h"
 
 /* A row of users as its owner sees it. SELECT and RETURNING lists name USER_COLUMNS. */
-#define USER_COLUMNS                                                                               \
-	"id, email, name, email_verified, subscription_tier,"                                      \
-	" to_char(created_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS created_at,"                 \
+#define USER_COLUMNS                                                               \
+	"id, email, name, email_verified, subscription_tier,"                      \
+	" to_char(created_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS created_at," \
 	" to_char(updated_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS updated_at"
 
 /* Strings are copied into the arena. */

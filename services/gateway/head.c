@@ -70,11 +70,11 @@ static int check_shape(const struct mg_request_info *info, struct err *e)
 			return err_field(e, h->name, "has a space before its colon");
 		end = h->value + strlen(h->value);
 	}
-	if (info->num_headers > 0 && (end[1] || end[2] != '\r'))
-		return err_field(e, "", "the header has a line that is no field");
-	if (end - info->request_method > HEAD_MAX - 4 || info->num_headers == MG_MAX_HEADERS)
+	if (info->num_headers == MG_MAX_HEADERS || end - info->request_method > HEAD_MAX - 4)
 		return err_set(e, ERR_HEADERS, "the header is longer than %d bytes or %d fields",
 		               HEAD_MAX, MG_MAX_HEADERS - 1);
+	if (info->num_headers > 0 && (end[1] || end[2] != '\r'))
+		return err_field(e, "", "the header has a line that is no field");
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 
 #include <sodium.h>
+#include <stdarg.h>
 
 #define CONFIG_ARENA ((size_t)512 * 1024)
 
@@ -217,7 +218,9 @@ static int act_erase(struct app *app, struct instance *i, bool *ret_gone, struct
 	    lease_erase(db, bus_instance_id(app->bus), i, ret_gone, e) < 0)
 		return failed(why, FAIL_AWAY, "%s", "");
 	if (*ret_gone) {
+		/* A crash here leaves nothing but an event to be sent. */
 		act_fault(i, "row");
+		outbox_wake(app->outbox);
 		log_info("instance deleted", "instance_id", i->id, "user_id", i->user_id);
 	}
 	*ret_gone = true;

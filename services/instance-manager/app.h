@@ -52,9 +52,8 @@ struct app {
 	struct watch *watch;
 };
 
-/* start.c: svc_def.start, .quiesce, .stop, and the checks of its health. */
+/* start.c: svc_def.start and .stop, and the checks of its health. */
 int app_start(void *app, struct bus *b, struct err *e);
-void app_quiesce(void *app);
 void app_stop(void *app);
 int app_check_postgres(void *app, struct err *e);
 int app_check_engine(void *app, struct err *e);

@@ -60,8 +60,8 @@ const char *container_path(const char *data_dir, const char *user_id, const char
 /*
  * A digest of all that takes a new container to change: image, port, network, directories, limits,
  * environment, options. Not the trace id, which differs each time; not the memory, which a running
- * container can be given (engine_resize); not the time to stop, which each stop says itself. A container whose label zaki.spec
- * differs from it is of an older kind and must be made anew.
+ * container can be given (engine_resize); not the time to stop, which each stop says itself. A
+ * container whose label zaki.spec differs from it is of an older kind and must be made anew.
  */
 int container_spec_digest(const struct container_spec *s, char out[CONTAINER_SPEC_SIZE],
                           struct err *e);

@@ -156,7 +156,7 @@ static int docker_inspect(struct engine *g, const char *ref, struct engine_state
 static int wait_gone(struct engine *g, const char *ref, struct err *e)
 {
 	long long until_ms = clock_mono_ms() + GONE_MS;
-	struct engine_state s;
+	struct engine_state s = { .port = 0 };
 
 	do {
 		clock_sleep_ms(GONE_STEP);

@@ -38,11 +38,11 @@ int docker_json_list(const struct http_res *res, const char *platform_id, struct
 /* One line of GET /events. */
 int docker_json_event(const char *line, size_t len, struct engine_event *ret, struct err *e);
 
-/* GET /networks/NAME, and the id of the oldest of that name in GET /networks. */
+/* GET /networks/NAME, and how many of that name are in GET /networks. */
 int docker_json_network(const struct http_res *res, const char *name, enum docker_network_fit *ret,
                         struct err *e);
-int docker_json_oldest(const struct http_res *res, const char *name, char ret[ENGINE_ID_SIZE],
-                       struct err *e);
+int docker_json_networks(const struct http_res *res, const char *name, size_t *ret_count,
+                         struct err *e);
 
 /* The id in the answer to a create. */
 int docker_json_id(const struct http_res *res, char ret[ENGINE_ID_SIZE], struct err *e);

@@ -81,7 +81,7 @@ int docker_events(struct engine *g, long long since_ns, engine_on_event *on_even
 
 	if (http_stream(d->http, &req, on_data, &r, stop, e) < 0 || r.result < 0)
 		return err_wrap(e, "container engine: events");
-	if (!r.is_ended && !(stop && *stop))
+	if (!r.is_ended && !(stop && __atomic_load_n(stop, __ATOMIC_RELAXED)))
 		return err_set(e, ERR_UNAVAILABLE, "container engine: it ended the events");
 	return 0;
 }

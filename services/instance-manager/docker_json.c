@@ -260,7 +260,7 @@ int docker_json_list(const struct http_res *res, const char *platform_id, struct
                      struct engine_item **ret, size_t *ret_count, struct err *e)
 {
 	OWN(json) cJSON *doc = NULL;
-	struct engine_item *items = NULL;
+	struct engine_item *items;
 	size_t count, i = 0;
 	const cJSON *v;
 
@@ -269,11 +269,9 @@ int docker_json_list(const struct http_res *res, const char *platform_id, struct
 	count = (size_t)cJSON_GetArraySize(doc);
 	if (count > ENGINE_LIST_MAX)
 		return err_set(e, ERR_UPSTREAM, "more than %d containers", ENGINE_LIST_MAX);
-	if (count > 0) {
-		items = arena_alloc(a, count * sizeof(*items));
-		if (!items)
-			return err_set(e, ERR_INTERNAL, "out of memory");
-	}
+	items = arena_alloc(a, (count + 1) * sizeof(*items)); /* none is no failure */
+	if (!items)
+		return err_set(e, ERR_INTERNAL, "out of memory");
 	cJSON_ArrayForEach(v, doc) {
 		if (item_read(v, platform_id, &items[i++], e) < 0)
 			return -1;
@@ -405,39 +403,23 @@ int docker_json_network(const struct http_res *res, const char *name, enum docke
 	return 0;
 }
 
-/* RFC 3339 times of one engine, whose fractions lose their last zeroes. */
-static bool is_earlier(const char *t, const char *than)
-{
-	size_t len = strcspn(t, "Z"), than_len = strcspn(than, "Z");
-	int order = strncmp(t, than, len < than_len ? len : than_len);
-
-	return order ? order < 0 : len < than_len;
-}
-
-int docker_json_oldest(const struct http_res *res, const char *name, char ret[ENGINE_ID_SIZE],
-                       struct err *e)
+int docker_json_networks(const struct http_res *res, const char *name, size_t *ret_count,
+                         struct err *e)
 {
 	OWN(json) cJSON *doc = NULL;
-	const char *oldest = NULL;
-	char id[ENGINE_ID_SIZE];
+	size_t count = 0;
 	const cJSON *v;
 
 	if (answer_parse(res->body, res->body_len, cJSON_IsArray, &doc, e) < 0)
 		return -1;
 	cJSON_ArrayForEach(v, doc) {
-		const char *found = json_text(v, "Name"), *created = json_text(v, "Created");
+		const char *found = json_text(v, "Name");
 
-		if (!found || !created)
-			return unexpected(e, "Name or Created");
-		if (strcmp(found, name) != 0 || (oldest && !is_earlier(created, oldest)))
-			continue;
-		if (!id_from(v, "Id", id))
-			return unexpected(e, "Id");
-		oldest = created;
+		if (!found)
+			return unexpected(e, "Name");
+		count += strcmp(found, name) == 0;
 	}
-	if (!oldest)
-		return unexpected(e, "Name");
-	memcpy(ret, id, sizeof(id));
+	*ret_count = count;
 	return 0;
 }
 

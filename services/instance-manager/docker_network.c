@@ -1,9 +1,16 @@
 #include "docker.h"
 
+#include "base/clock.h"
+
+#include <sodium.h>
+
+#define TRIES    20
+#define PAUSE_MS 200 /* at most, between two of them */
+
 static int network_find(struct docker *d, const char *name, bool *ret, struct err *e)
 {
 	OWN(docker_ask) struct docker_ask k;
-	enum docker_network_fit fit;
+	enum docker_network_fit fit = DOCKER_NETWORK_OTHER;
 	const char *escaped;
 
 	docker_ask_init(&k, "network", "GET", DOCKER_QUICK_MS);
@@ -12,7 +19,8 @@ static int network_find(struct docker *d, const char *name, bool *ret, struct er
 		k.req.path = arena_printf(&k.a, DOCKER_API "/networks/%s", escaped);
 	if (docker_ask_send(d, &k, e) < 0)
 		return -1;
-	if (k.res.status == 404) {
+	/* 400: there are several of that name, of which all but one will go. */
+	if (k.res.status == 404 || k.res.status == 400) {
 		*ret = false;
 		return 0;
 	}
@@ -68,8 +76,7 @@ static int network_make(struct docker *d, const char *name, char ret_id[ENGINE_I
 	return docker_json_id(&k.res, ret_id, e) < 0 ? docker_ask_wrap(&k, e) : 0;
 }
 
-static int network_oldest(struct docker *d, const char *name, char ret_id[ENGINE_ID_SIZE],
-                          struct err *e)
+static int network_count(struct docker *d, const char *name, size_t *ret, struct err *e)
 {
 	OWN(docker_ask) struct docker_ask k;
 
@@ -79,7 +86,7 @@ static int network_oldest(struct docker *d, const char *name, char ret_id[ENGINE
 		return -1;
 	if (k.res.status != 200)
 		return docker_ask_refused(&k, e);
-	return docker_json_oldest(&k.res, name, ret_id, e) < 0 ? docker_ask_wrap(&k, e) : 0;
+	return docker_json_networks(&k.res, name, ret, e) < 0 ? docker_ask_wrap(&k, e) : 0;
 }
 
 static int network_remove(struct docker *d, const char *id, struct err *e)
@@ -95,23 +102,44 @@ static int network_remove(struct docker *d, const char *id, struct err *e)
 	return 0;
 }
 
-/* The engine looks for the name before it makes a network, but two who ask at once both get one,
- * and then no container can be made in either. So the later of the two takes its own away. */
-int docker_ensure_network(struct engine *g, const char *name, struct err *e)
+/*
+ * The engine looks for the name before it makes a network, but several who ask at once each get one,
+ * and a container can be put into none of them. So whoever sees another beside his own takes his
+ * own away and begins again: of two who made one, the later to look sees both.
+ */
+static int network_try(struct docker *d, const char *name, bool *ret_is_there, struct err *e)
 {
-	char made[ENGINE_ID_SIZE], oldest[ENGINE_ID_SIZE];
-	struct docker *d = (struct docker *)g;
-	bool is_there = false;
+	char made[ENGINE_ID_SIZE] = "";
+	size_t count = 0;
 
-	if (network_find(d, name, &is_there, e) < 0)
+	if (network_find(d, name, ret_is_there, e) < 0)
 		return -1;
-	if (is_there)
+	if (*ret_is_there)
 		return 0;
 	if (network_make(d, name, made, e) < 0)
 		return -1;
 	if (!made[0])
-		return 0;
-	if (network_oldest(d, name, oldest, e) < 0)
+		return 0; /* perhaps one that is being taken away: look again */
+	if (network_count(d, name, &count, e) < 0)
 		return -1;
-	return strcmp(made, oldest) == 0 ? 0 : network_remove(d, made, e);
+	if (count > 1)
+		return network_remove(d, made, e);
+	*ret_is_there = true;
+	return 0;
+}
+
+int docker_ensure_network(struct engine *g, const char *name, struct err *e)
+{
+	bool is_there = false;
+
+	for (int i = 0; i < TRIES; i++) {
+		if (network_try((struct docker *)g, name, &is_there, e) < 0)
+			return -1;
+		if (is_there)
+			return 0;
+		clock_sleep_ms(1 + randombytes_uniform(PAUSE_MS));
+	}
+	return err_set(e, ERR_UNAVAILABLE,
+	               "container engine: there are several networks '%.40s', or none can be made",
+	               name);
 }

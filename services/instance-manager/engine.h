@@ -202,8 +202,8 @@ static inline int engine_inspect(struct engine *g, const char *ref, struct engin
 	return g->verbs->inspect(g, ref, ret, e);
 }
 
-/* All containers of this platform, in whatever state; *ret lies in the arena (NULL if none), some
- * 300 bytes a container. */
+/* All containers of this platform, in whatever state; *ret lies in the arena, some 300 bytes
+ * a container. */
 static inline int engine_list(struct engine *g, struct arena *a, struct engine_item **ret,
                               size_t *ret_count, struct err *e)
 {
@@ -212,9 +212,10 @@ static inline int engine_list(struct engine *g, struct arena *a, struct engine_i
 
 /*
  * What happens to this platform's containers, until on_event answers false or *stop becomes true
- * (seen within 500 ms): 0 then. When the engine ends the stream: ERR_UNAVAILABLE. To go on where it
- * broke, call again with since_ns one more than the last event's time; 0 begins now. An engine
- * keeps some hundred events, and none over its own restart: list after every (re)connect.
+ * (seen within 500 ms; another thread sets it with __atomic_store_n()): 0 then. When the engine
+ * ends the stream: ERR_UNAVAILABLE. To go on where it broke, call again with since_ns one more than
+ * the last event's time; 0 begins now. An engine keeps some hundred events, and none over its own
+ * restart: list after every (re)connect.
  */
 static inline int engine_events(struct engine *g, long long since_ns, engine_on_event *on_event,
                                 void *ctx, const volatile bool *stop, struct err *e)

@@ -283,11 +283,23 @@ static int open_any(int dir, const char *name)
 	return openat(path, ".", DIR_FLAGS);
 }
 
+/* The next name but "." and ".."; NULL at the end. */
+static const char *next_name(DIR *dir)
+{
+	const struct dirent *entry;
+
+	/* Safe in glibc: the stream is this call's alone. NOLINTNEXTLINE(concurrency-mt-unsafe) */
+	while ((entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			return entry->d_name;
+	return NULL;
+}
+
 /* Removes what is in the directory. fd is taken. */
 static int remove_inside(int root, int fd, int depth)
 {
 	OWN(dir) DIR *dir = fdopendir(fd);
-	const struct dirent *entry;
+	const char *name;
 	size_t found;
 	int passes = 0;
 
@@ -298,11 +310,9 @@ static int remove_inside(int root, int fd, int depth)
 	do {
 		found = 0;
 		rewinddir(dir);
-		while ((entry = readdir(dir))) {
-			if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-				continue;
+		while ((name = next_name(dir))) {
 			found++;
-			if (remove_entry(root, dirfd(dir), entry->d_name, depth + 1) < 0)
+			if (remove_entry(root, dirfd(dir), name, depth + 1) < 0)
 				return -1;
 		}
 		if (++passes > PASSES_MAX) {
@@ -380,7 +390,7 @@ static int each_of_user(int data, const char *user_id, files_on_instance *on_ins
 {
 	int fd = openat(data, user_id, DIR_FLAGS);
 	OWN(dir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
+	const char *name;
 
 	if (!dir) {
 		int reason = errno;
@@ -390,8 +400,8 @@ static int each_of_user(int data, const char *user_id, files_on_instance *on_ins
 		errno = reason;
 		return reason == ENOENT || reason == ENOTDIR || reason == ELOOP ? 1 : -1;
 	}
-	while ((entry = readdir(dir)))
-		if (uuid_is_valid(entry->d_name) && !on_instance(user_id, entry->d_name, ctx))
+	while ((name = next_name(dir)))
+		if (uuid_is_valid(name) && !on_instance(user_id, name, ctx))
 			return 0;
 	return 1;
 }
@@ -400,7 +410,7 @@ int files_each(struct files *f, files_on_instance *on_instance, void *ctx, struc
 {
 	int fd = openat(f->fd, ".", DIR_FLAGS);
 	OWN(dir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	const struct dirent *entry;
+	const char *name;
 	int r = 1;
 
 	if (!dir) {
@@ -409,8 +419,8 @@ int files_each(struct files *f, files_on_instance *on_instance, void *ctx, struc
 			close(fd);
 		return -1;
 	}
-	while (r > 0 && (entry = readdir(dir)))
-		if (uuid_is_valid(entry->d_name))
-			r = each_of_user(f->fd, entry->d_name, on_instance, ctx);
+	while (r > 0 && (name = next_name(dir)))
+		if (uuid_is_valid(name))
+			r = each_of_user(f->fd, name, on_instance, ctx);
 	return r < 0 ? failed(e, "listing a user's directory") : 0;
 }

@@ -234,9 +234,9 @@ int store_free_port(struct pg_conn *c, long long min, long long max, long long s
 {
 	/* From the start to the end, then from the beginning: the first hole. */
 	static const char sql[] =
-		"SELECT p FROM (SELECT p, 1 AS turn FROM generate_series($3::int, $2::int) p"
-		"  UNION ALL SELECT p, 2 FROM generate_series($1::int, $3::int - 1) p) ports"
-		" WHERE NOT EXISTS (SELECT 1 FROM instances WHERE port = p) LIMIT 1";
+		"SELECT p FROM generate_series($1::int, $2::int) p"
+		" WHERE NOT EXISTS (SELECT 1 FROM instances WHERE port = p)"
+		" ORDER BY p < $3::int, p LIMIT 1";
 	OWN(pg_result) PGresult *res = NULL;
 	struct params p = { 0 };
 	long long port = 0;

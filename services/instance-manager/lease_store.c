@@ -176,6 +176,17 @@ int lease_poke_all(struct pg_conn *c, long long spread_ms, struct err *e)
 	return pg_query(c, sql, p.values, p.count, NULL, e);
 }
 
+int lease_void_dead(struct pg_conn *c, struct err *e)
+{
+	/* Of the same role, which is all that this one may see of others. */
+	static const char sql[] =
+		"UPDATE instances SET lease_owner = NULL, lease_until = NULL"
+		" WHERE lease_owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_stat_activity"
+		"  WHERE usename = current_user AND application_name = '" LEASE_APP "' || lease_owner)";
+
+	return pg_query(c, sql, NULL, 0, NULL, e);
+}
+
 int lease_release_all(struct pg_conn *c, const char *owner, struct err *e)
 {
 	static const char sql[] = "UPDATE instances SET lease_owner = NULL, lease_until = NULL"

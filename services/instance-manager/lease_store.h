@@ -44,6 +44,11 @@ int lease_poke(struct pg_conn *c, const struct lease_poke *list, size_t count, s
 /* All that nobody works on are due, spread over spread_ms. */
 int lease_poke_all(struct pg_conn *c, long long spread_ms, struct err *e);
 
+/* Voids the leases of processes that have no connection to the database any more: whoever starts
+ * after a crash need not wait for them to run out. Connections bear LEASE_APP and the owner. */
+#define LEASE_APP "instance-manager "
+int lease_void_dead(struct pg_conn *c, struct err *e);
+
 /* Gives back whatever this owner has. */
 int lease_release_all(struct pg_conn *c, const char *owner, struct err *e);
 

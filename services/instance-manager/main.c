@@ -84,7 +84,6 @@ static const struct svc_def def = {
 	SVC_TABLE(health, health),
 	.once = &app_once,
 	.start = app_start,
-	.quiesce = app_quiesce,
 	.stop = app_stop,
 };
 

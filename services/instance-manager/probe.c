@@ -9,14 +9,23 @@
 static const struct {
 	const char *name, *text;
 } verdicts[] = {
-	[PROBE_DOWN]         = { "down",         "The assistant does not answer." },
-	[PROBE_STRANGER]     = { "stranger",     "Something else than the assistant answers on its port." },
-	[PROBE_STARTING]     = { "starting",     "The assistant is connecting to Telegram." },
-	[PROBE_READY]        = { "ready",        "" },
-	[PROBE_BOT_REFUSED]  = { "bot_refused",  "Telegram does not accept the bot token any more: give a new one." },
-	[PROBE_BOT_CONFLICT] = { "bot_conflict", "Another program reads this bot's messages: stop it, or give another bot's token." },
-	[PROBE_NO_TELEGRAM]  = { "no_telegram",  "The assistant cannot reach Telegram." },
-	[PROBE_CHANNELS_OFF] = { "channels_off", "After several crashes the assistant keeps Telegram off for some minutes." },
+	[PROBE_DOWN]         = { "down",
+	                         "The assistant does not answer." },
+	[PROBE_STRANGER]     = { "stranger",
+	                         "Something else than the assistant answers on its port." },
+	[PROBE_STARTING]     = { "starting",
+	                         "The assistant is connecting to Telegram." },
+	[PROBE_READY]        = { "ready", "" },
+	[PROBE_BOT_REFUSED]  = { "bot_refused",
+	                         "Telegram does not accept the bot token any more: give a new one." },
+	[PROBE_BOT_CONFLICT] = { "bot_conflict",
+	                         "Another program reads this bot's messages: stop it, or give another "
+	                         "bot's token." },
+	[PROBE_NO_TELEGRAM]  = { "no_telegram",
+	                         "The assistant cannot reach Telegram." },
+	[PROBE_CHANNELS_OFF] = { "channels_off",
+	                         "After several crashes the assistant keeps Telegram off for some "
+	                         "minutes." },
 };
 /* clang-format on */
 

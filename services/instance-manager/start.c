@@ -54,10 +54,12 @@ static int database_open(struct app *app, struct err *e)
 	size_t size = (size_t)app->common.bus_workers + DATABASE_SPARE;
 	OWN(pg_conn) struct pg_conn *c = NULL;
 	OWN(pg_result) PGresult *res = NULL;
+	char name[64];
 
-	if (pg_pool_open(app->database_url, "instance-manager", size, &app->db, e) < 0 ||
+	snprintf(name, sizeof(name), LEASE_APP "%s", bus_instance_id(app->bus));
+	if (pg_pool_open(app->database_url, name, size, &app->db, e) < 0 ||
 	    database_wait(app, &c, e) < 0 || migrate_check(c, "instance-manager", e) < 0 ||
-	    pg_query(c, sql, NULL, 0, &res, e) < 0)
+	    lease_void_dead(c, e) < 0 || pg_query(c, sql, NULL, 0, &res, e) < 0)
 		return -1;
 	if (PQntuples(res) != 1)
 		return err_set(e, ERR_INTERNAL, "table platform has not one row");
@@ -151,19 +153,14 @@ int app_start(void *ctx, struct bus *b, struct err *e)
 	return keeper_start(app, &app->keeper, e);
 }
 
-/* Those that begin things by themselves, the first to begin last. What is under way is ended. */
-void app_quiesce(void *ctx)
+/* The bus has drained: nobody asks for anything any more. Those that begin things end before those
+ * that carry them out, and events go last. */
+void app_stop(void *ctx)
 {
 	struct app *app = ctx;
 
 	keeper_stop(TAKE(app->keeper));
 	watch_stop(TAKE(app->watch));
-}
-
-void app_stop(void *ctx)
-{
-	struct app *app = ctx;
-
 	reconcile_stop(TAKE(app->reconciler));
 	outbox_stop(TAKE(app->outbox));
 	engine_close(TAKE(app->engine));

@@ -72,14 +72,15 @@ static void log_change(const struct lease_write *w, const struct instance *row)
 		         instance_status_name(row->status), "reason", row->reason);
 }
 
-/* Writes what was decided. d->next is what the row was, with what acts have learnt since. */
-static int write_down(struct app *app, const struct instance *saved, struct decision *d,
-                      bool is_failure, struct instance *ret, enum lease_written *ret_how,
-                      struct err *e)
+/* Writes what was decided; *row is what it was, and becomes what it is. d->next has what acts have
+ * learnt since, too. */
+static int write_down(struct app *app, struct instance *row, struct decision *d, bool is_failure,
+                      enum lease_written *ret_how, struct err *e)
 {
+	const struct instance saved = *row;
 	struct lease_write w = {
 		.owner = bus_instance_id(app->bus),
-		.before = saved,
+		.before = &saved,
 		.d = d,
 		.places_max = app->provision_max,
 		.place_ms = app->ready_timeout_s * 1000,
@@ -88,8 +89,8 @@ static int write_down(struct app *app, const struct instance *saved, struct deci
 	OWN(pg_conn) struct pg_conn *db = NULL;
 
 	/* What begins by itself is a story of its own. */
-	if (saved->trace_id[0])
-		snprintf(w.trace_id, sizeof(w.trace_id), "%s", saved->trace_id);
+	if (saved.trace_id[0])
+		snprintf(w.trace_id, sizeof(w.trace_id), "%s", saved.trace_id);
 	else
 		random_hex((INSTANCE_TRACE_SIZE - 1) / 2, w.trace_id);
 	snprintf(d->next.trace_id, sizeof(d->next.trace_id), "%s", w.trace_id);
@@ -97,19 +98,19 @@ static int write_down(struct app *app, const struct instance *saved, struct deci
 	end_operation(d);
 
 	/* A crash here: it was seen, and will be seen again. */
-	if (d->next.status == INSTANCE_RUNNING && saved->status != INSTANCE_RUNNING)
-		act_fault(saved, "ready");
-	if (pg_take(app->db, &db, e) < 0 || lease_write(db, &w, ret, ret_how, e) < 0)
+	if (d->next.status == INSTANCE_RUNNING && saved.status != INSTANCE_RUNNING)
+		act_fault(&saved, "ready");
+	if (pg_take(app->db, &db, e) < 0 || lease_write(db, &w, row, ret_how, e) < 0)
 		return -1;
 	if (*ret_how != LEASE_WRITTEN)
 		return 0;
 	outbox_wake(app->outbox);
-	log_change(&w, ret);
-	if (saved->operation == INSTANCE_OP_RESTART &&
-	    saved->applied_generation != ret->applied_generation)
-		act_fault(saved, "recorded");
-	if (ret->status == INSTANCE_STOPPED && saved->status != INSTANCE_STOPPED)
-		act_fault(saved, "recorded");
+	log_change(&w, row);
+	if (saved.operation == INSTANCE_OP_RESTART &&
+	    saved.applied_generation != row->applied_generation)
+		act_fault(&saved, "recorded");
+	if (row->status == INSTANCE_STOPPED && saved.status != INSTANCE_STOPPED)
+		act_fault(&saved, "recorded");
 	return 0;
 }
 
@@ -147,7 +148,7 @@ static enum visit after_failure(struct app *app, struct visit_row *v, const stru
 	enum lease_written how;
 
 	decide_failed(&v->now, why->kind, d->action, why->text, clock_now_ms(), d);
-	if (write_down(app, &v->saved, d, true, &v->saved, &how, &e) < 0) {
+	if (write_down(app, &v->saved, d, true, &how, &e) < 0) {
 		log_warn("a failure could not be written, its lease runs out", "instance_id",
 		         v->saved.id, "error", e.msg);
 		return VISIT_RELEASED;
@@ -208,7 +209,7 @@ static enum visit step(struct app *app, struct visit_row *v, const struct step_s
 		}
 	}
 
-	if (write_down(app, &v->saved, &d, false, &v->saved, &how, &e) < 0)
+	if (write_down(app, &v->saved, &d, false, &how, &e) < 0)
 		log_warn("a look could not be written, its lease runs out", "instance_id",
 		         v->saved.id, "error", e.msg);
 	else if (how == LEASE_CHANGED)

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from counts import Counts  # noqa: E402
 from groups import LANES, PROJECT, Context, Group  # noqa: E402
 from stack import Stack  # noqa: E402
-from stack.engine_api import Engine, default_host  # noqa: E402
+from stack.engine_api import Engine  # noqa: E402
 from stack.errors import StackError  # noqa: E402
 from stack.image import default_name  # noqa: E402
 from stack.postgres import binaries  # noqa: E402
@@ -54,8 +54,8 @@ def real_servers() -> list[str]:
     found = [version("nats-server", "--version"), version(str(binaries(Path("/nonexistent")) / "postgres"), "--version"),
              version("redis-server", "--version").split(" sha=")[0], "Caddy " + version("caddy", "version").split()[0]]
     try:
-        engine = Engine(default_host())
-        found.append("Docker Engine " + engine.json("GET", "/version")["Version"] + f" ({default_host()})")
+        engine = Engine(os.environ["DOCKER_HOST"])
+        found.append("Docker Engine " + engine.json("GET", "/version")["Version"] + f" ({engine.host})")
         image = engine.image(default_name())
         found.append(f"OpenClaw image {default_name()}" + ("" if image else " (not there yet: the demo's stack makes it)"))
     except (StackError, KeyError) as e:

@@ -24,7 +24,6 @@ sys.path.insert(0, str(PROJECT / "deploy" / "local"))
 
 # pylint: disable=wrong-import-position
 from stack import SERVERS, Stack, temp_state_dir  # noqa: E402
-from stack.engine_api import default_host  # noqa: E402
 
 PROGRAM_S = 300  # one C program
 PYTEST_S = 1200  # one run of pytest
@@ -138,7 +137,7 @@ def servers(ctx: Context) -> Iterator[dict[str, str]]:
         stack.migrate()
         with open_bus(stack.paths.state / "open-bus") as url:
             yield {"NATS_URL": url, "DATABASE_URL": env["DATABASE_URL"], "REDIS_URL": env["REDIS_URL"],
-                   "DOCKER_HOST": default_host(), "STUB_IMAGE": stub_image()}
+                   "DOCKER_HOST": os.environ["DOCKER_HOST"], "STUB_IMAGE": stub_image()}
     finally:
         stack.destroy()
 

@@ -29,6 +29,10 @@ def suite() -> Iterator[Suite]:
     s = Suite()
     try:
         s.up()
+    except BaseException as e:
+        s.destroy()
+        pytest.exit(f"the suite did not start: {e}", returncode=3)
+    try:
         yield s
     finally:
         wrong = s.destroy()
@@ -78,3 +82,8 @@ def _whole(request: pytest.FixtureRequest) -> Iterator[None]:
     if after != before:
         s.up()
         pytest.fail(f"a daemon ended during the test: {before} → {after}\n" + "\n".join(s.reports()))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What disturbs the suite comes last: a part that does not recover spoils no other test."""
+    items.sort(key=lambda item: item.get_closest_marker("disturbs") is not None)

@@ -1,6 +1,6 @@
 /* The bus goes away and comes back: a nats-server of this test's own, killed under calls. */
 
-#include "nats_child.h"
+#include "child.h"
 
 #include "bus/bus.h"
 
@@ -10,7 +10,7 @@
 #define USER "123e4567-e89b-42d3-a456-426614174000"
 
 static struct fixture {
-	struct nats_child nats;
+	struct child nats;
 	struct seal seal;
 	struct bus *server, *client;
 	struct pool *pool;
@@ -62,7 +62,7 @@ static int setup(void **state)
 	(void)state;
 	if (sodium_init() < 0 || seal_init(&f.seal, "0123456789abcdef0123456789abcdef", &e) < 0)
 		return -1;
-	nats_child_start(&f.nats);
+	child_start_nats(&f.nats);
 	open_both();
 	return 0;
 }
@@ -75,7 +75,7 @@ static int teardown(void **state)
 	pool_free(f.pool);
 	bus_close(f.server);
 	bus_close(f.client);
-	nats_child_end(&f.nats);
+	child_end(&f.nats);
 	f = (struct fixture){ 0 };
 	return 0;
 }
@@ -118,13 +118,13 @@ static void calls_fail_at_once_and_work_again(void **state)
 		long long start_ms;
 
 		assert_ok(ask(SUBJ_REALTIME_HEALTH, &e), &e);
-		nats_child_kill(&f.nats);
+		child_kill(&f.nats);
 		start_ms = clock_mono_ms();
 		for (int i = 0; i < 5; i++)
 			assert_fails(ask(SUBJ_REALTIME_HEALTH, &e), &e, ERR_UNAVAILABLE);
 		assert_true(clock_mono_ms() - start_ms < 1500);
 		assert_int_equal(err_http(e.code), 503);
-		nats_child_start(&f.nats);
+		child_start_nats(&f.nats);
 		ask_until_answered();
 	}
 }
@@ -145,7 +145,7 @@ static void a_call_under_way_is_told(void **state)
 	pthread_create(&thread, NULL, ask_slow, &e);
 	clock_sleep_ms(200);
 	start_ms = clock_mono_ms();
-	nats_child_kill(&f.nats);
+	child_kill(&f.nats);
 	pthread_join(thread, NULL);
 	assert_string_equal(err_name(e.code), "SERVICE_UNAVAILABLE");
 	assert_true(clock_mono_ms() - start_ms < 1000);
@@ -162,7 +162,7 @@ static void events_are_refused_while_it_is_away(void **state)
 	(void)state;
 	/* No stream has it: nothing is known to be kept. */
 	assert_fails(bus_event_publish(f.client, &ev, &e), &e, ERR_UNAVAILABLE);
-	nats_child_kill(&f.nats);
+	child_kill(&f.nats);
 	assert_fails(bus_event_publish(f.client, &ev, &e), &e, ERR_UNAVAILABLE);
 }
 
@@ -185,7 +185,7 @@ static void draining_ends_when_the_bus_is_away(void **state)
 	long long start_ms;
 
 	(void)state;
-	nats_child_kill(&f.nats);
+	child_kill(&f.nats);
 	start_ms = clock_mono_ms();
 	bus_drain(f.server);
 	print_message("  drained in %lld ms\n", clock_mono_ms() - start_ms);
@@ -200,11 +200,11 @@ static void a_server_that_comes_later_is_waited_for(void **state)
 	long long start_ms;
 
 	(void)state;
-	nats_child_kill(&f.nats);
+	child_kill(&f.nats);
 	start_ms = clock_mono_ms();
 	assert_fails(bus_open(&opt, &b, &e), &e, ERR_UNAVAILABLE);
 	assert_true(clock_mono_ms() - start_ms < 2000);
-	nats_child_start(&f.nats);
+	child_start_nats(&f.nats);
 	opt.connect_ms = 5000;
 	assert_ok(bus_open(&opt, &b, &e), &e);
 	bus_close(b);

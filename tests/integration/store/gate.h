@@ -161,10 +161,10 @@ static void *run(void *ctx)
 			                  .events = POLLIN };
 		for (int i = 0; i < GATE_PAIRS; i++)
 			for (int side = 0; side < 2; side++)
-				fds[2 + 2 * i + side] = (struct pollfd){
-					.fd = mode == GATE_OPEN ? g->pair[i][side] : -1,
-					.events = POLLIN
-				};
+				fds[2 + 2 * i + side] =
+					(struct pollfd){ .fd = mode == GATE_OPEN ? g->pair[i][side]
+					                                         : -1,
+					                 .events = POLLIN };
 		if (poll(fds, COUNT(fds), -1) < 0)
 			continue;
 		if (fds[0].revents && read(g->wake[0], &byte, 1) == 1 && !apply(g, &mode))

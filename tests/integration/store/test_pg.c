@@ -273,9 +273,9 @@ static void a_transaction_dies_with_its_backend(void **state)
 	(void)state;
 	assert_ok(pg_take(pool, &c, &e), &e);
 	assert_ok(pg_begin(c, &tx, &e), &e);
-	assert_fails(pg_query(c, "SELECT pg_terminate_backend(pg_backend_pid())", NULL, 0, NULL,
-	                      &e),
-	             &e, ERR_UNAVAILABLE);
+	assert_fails(
+		pg_query(c, "SELECT pg_terminate_backend(pg_backend_pid())", NULL, 0, NULL, &e), &e,
+		ERR_UNAVAILABLE);
 	assert_fails(pg_commit(&tx, &e), &e, ERR_UNAVAILABLE);
 }
 
@@ -301,9 +301,9 @@ static struct gate *gated(char conninfo[512])
 	used = (size_t)snprintf(conninfo, 512, "host=127.0.0.1 port=%d sslmode=disable",
 	                        gate_port(g));
 	for (const PQconninfoOption *o = all; o->keyword; o++)
-		if (o->val && (strcmp(o->keyword, "user") == 0 ||
-		               strcmp(o->keyword, "password") == 0 ||
-		               strcmp(o->keyword, "dbname") == 0))
+		if (o->val &&
+		    (strcmp(o->keyword, "user") == 0 || strcmp(o->keyword, "password") == 0 ||
+		     strcmp(o->keyword, "dbname") == 0))
 			used += (size_t)snprintf(conninfo + used, 512 - used, " %s='%s'",
 			                         o->keyword, o->val);
 	PQconninfoFree(all);

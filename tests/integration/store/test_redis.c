@@ -95,7 +95,9 @@ static void a_script_is_loaded_again_when_forgotten(void **state)
 static void a_bad_script_fails_with_its_reason(void **state)
 {
 	static struct redis_script broken = { .text = "return (" };
-	static struct redis_script failing = { .text = "return redis.error_reply('ERR on purpose')" };
+	static struct redis_script failing = {
+		.text = "return redis.error_reply('ERR on purpose')"
+	};
 	redisReply *reply = NULL;
 	struct err e = ERR_INIT;
 

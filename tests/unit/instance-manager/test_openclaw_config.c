@@ -175,32 +175,53 @@ static void models_are_checked(void **state)
 	}
 }
 
-/* clang-format off */
 static const struct {
 	const char *what, *model;
 	struct openclaw_provider providers[2];
 	size_t count;
 	const char *field;
 } refused[] = {
-	{ "no provider",              "acme/m",   { { 0 } },                                        0, "model" },
-	{ "model of another",         "other/m",  { { "acme", "k", "https://x/v1" } },              1, "model" },
-	{ "model of a longer name",   "acme2/m",  { { "acme", "k", "https://x/v1" } },              1, "model" },
-	{ "twice",                    "acme/m",   { { "acme", "k", "https://x/v1" },
-	                                            { "acme", "k", "https://x/v1" } },              2, "provider.name" },
-	{ "no name",                  "acme/m",   { { "", "k", "https://x/v1" } },                  1, "provider.name" },
-	{ "name with capitals",       "acme/m",   { { "Acme", "k", "https://x/v1" } },              1, "provider.name" },
-	{ "name with a slash",        "acme/m",   { { "ac/me", "k", "https://x/v1" } },             1, "provider.name" },
-	{ "a path for a name",        "acme/m",   { { "../acme", "k", "https://x/v1" } },           1, "provider.name" },
-	{ "unknown, no address",      "acme/m",   { { "acme", "k", NULL } },                        1, "provider.base_url" },
-	{ "a plugin's, no address",   "groq/m",   { { "groq", "k", "" } },                          1, "provider.base_url" },
-	{ "known, no key",            "openai/m", { { "openai", NULL, NULL } },                     1, "provider.api_key" },
-	{ "key asks for environment", "openai/m", { { "openai", "${PATH}", NULL } },                1, "provider.api_key" },
-	{ "key with a space",         "openai/m", { { "openai", "a b", NULL } },                    1, "provider.api_key" },
-	{ "key with a line break",    "openai/m", { { "openai", "a\nb", NULL } },                   1, "provider.api_key" },
-	{ "address of a file",        "acme/m",   { { "acme", "k", "file:///etc/passwd" } },        1, "provider.base_url" },
-	{ "address asks",             "acme/m",   { { "acme", "k", "https://${HOST}/v1" } },        1, "provider.base_url" },
+	{ "no provider", "acme/m", { { 0 } }, 0, "model" },
+	{ "model of another", "other/m", { { "acme", "k", "https://x/v1" } }, 1, "model" },
+	{ "model of a longer name", "acme2/m", { { "acme", "k", "https://x/v1" } }, 1, "model" },
+	{ "twice",
+	  "acme/m",
+	  { { "acme", "k", "https://x/v1" }, { "acme", "k", "https://x/v1" } },
+	  2,
+	  "provider.name" },
+	{ "no name", "acme/m", { { "", "k", "https://x/v1" } }, 1, "provider.name" },
+	{ "name with capitals", "acme/m", { { "Acme", "k", "https://x/v1" } }, 1, "provider.name" },
+	{ "name with a slash", "acme/m", { { "ac/me", "k", "https://x/v1" } }, 1, "provider.name" },
+	{ "a path for a name",
+	  "acme/m",
+	  { { "../acme", "k", "https://x/v1" } },
+	  1,
+	  "provider.name" },
+	{ "unknown, no address", "acme/m", { { "acme", "k", NULL } }, 1, "provider.base_url" },
+	{ "a plugin's, no address", "groq/m", { { "groq", "k", "" } }, 1, "provider.base_url" },
+	{ "known, no key", "openai/m", { { "openai", NULL, NULL } }, 1, "provider.api_key" },
+	{ "key asks for environment",
+	  "openai/m",
+	  { { "openai", "${PATH}", NULL } },
+	  1,
+	  "provider.api_key" },
+	{ "key with a space", "openai/m", { { "openai", "a b", NULL } }, 1, "provider.api_key" },
+	{ "key with a line break",
+	  "openai/m",
+	  { { "openai", "a\nb", NULL } },
+	  1,
+	  "provider.api_key" },
+	{ "address of a file",
+	  "acme/m",
+	  { { "acme", "k", "file:///etc/passwd" } },
+	  1,
+	  "provider.base_url" },
+	{ "address asks",
+	  "acme/m",
+	  { { "acme", "k", "https://${HOST}/v1" } },
+	  1,
+	  "provider.base_url" },
 };
-/* clang-format on */
 
 static void what_openclaw_would_refuse_is_refused_by_field(void **state)
 {

@@ -17,42 +17,56 @@
 #define RECENT "\"lastStartAt\":1795422146000"
 #define LONG   "\"lastStartAt\":1795422000000"
 
-/* clang-format off */
 static const struct {
 	const char *what, *answer;
 	enum probe_verdict waiting, ready; /* with /readyz at 503 and at 200 */
 } judged[] = {
-	{ "works",                    STATUS("\"lifecycle\":\"ready\",\"connected\":true,\"lastError\":null," LONG),
+	{ "works", STATUS("\"lifecycle\":\"ready\",\"connected\":true,\"lastError\":null," LONG),
 	  PROBE_STARTING, PROBE_READY },
-	{ "works again",              STATUS("\"lifecycle\":\"ready\",\"lastError\":\"getUpdates conflict\"," LONG),
+	{ "works again",
+	  STATUS("\"lifecycle\":\"ready\",\"lastError\":\"getUpdates conflict\"," LONG),
 	  PROBE_STARTING, PROBE_READY },
-	{ "not begun",                STATUS("\"running\":false,\"healthState\":\"not-running\",\"lastError\":null"),
+	{ "not begun",
+	  STATUS("\"running\":false,\"healthState\":\"not-running\",\"lastError\":null"),
 	  PROBE_STARTING, PROBE_STARTING },
-	{ "begun",                    STATUS("\"lifecycle\":\"starting\",\"connected\":false,\"lastError\":null," RECENT),
+	{ "begun",
+	  STATUS("\"lifecycle\":\"starting\",\"connected\":false,\"lastError\":null," RECENT),
 	  PROBE_STARTING, PROBE_STARTING },
-	{ "Telegram never reached",   STATUS("\"lifecycle\":\"starting\",\"connected\":false,\"lastError\":null," LONG),
+	{ "Telegram never reached",
+	  STATUS("\"lifecycle\":\"starting\",\"connected\":false,\"lastError\":null," LONG),
 	  PROBE_NO_TELEGRAM, PROBE_NO_TELEGRAM },
-	{ "Telegram lost",            STATUS("\"lifecycle\":\"recovering\",\"connected\":false,\"lastError\":\"fetch failed\"," LONG),
+	{ "Telegram lost",
+	  STATUS("\"lifecycle\":\"recovering\",\"connected\":false,\"lastError\":\"fetch "
+	         "failed\"," LONG),
 	  PROBE_NO_TELEGRAM, PROBE_NO_TELEGRAM },
-	{ "token refused",            STATUS("\"lifecycle\":\"blocked\",\"terminalDisconnect\":true,\"lastError\":\"Telegram bot token unauthorized for account\"," LONG),
+	{ "token refused",
+	  STATUS("\"lifecycle\":\"blocked\",\"terminalDisconnect\":true,\"lastError\":\"Telegram "
+	         "bot token unauthorized for account\"," LONG),
 	  PROBE_BOT_REFUSED, PROBE_BOT_REFUSED },
-	{ "another polls",            STATUS("\"lifecycle\":\"recovering\",\"connected\":false,\"lastError\":\"Telegram getUpdates conflict: Conflict: terminated\"," RECENT),
+	{ "another polls",
+	  STATUS("\"lifecycle\":\"recovering\",\"connected\":false,\"lastError\":\"Telegram "
+	         "getUpdates conflict: Conflict: terminated\"," RECENT),
 	  PROBE_BOT_CONFLICT, PROBE_BOT_CONFLICT },
-	{ "breaker",                  STATUS("\"lifecycle\":\"stopped\",\"running\":false,\"lastError\":\"gateway restart-loop breaker tripped: 5 unclean boot(s)\""),
+	{ "breaker",
+	  STATUS("\"lifecycle\":\"stopped\",\"running\":false,\"lastError\":\"gateway restart-loop "
+	         "breaker tripped: 5 unclean boot(s)\""),
 	  PROBE_CHANNELS_OFF, PROBE_CHANNELS_OFF },
-	{ "stopped a moment ago",     STATUS("\"lifecycle\":\"stopped\",\"running\":false,\"lastError\":null," RECENT),
+	{ "stopped a moment ago",
+	  STATUS("\"lifecycle\":\"stopped\",\"running\":false,\"lastError\":null," RECENT),
 	  PROBE_STARTING, PROBE_STARTING },
-	{ "stopped",                  STATUS("\"lifecycle\":\"stopped\",\"running\":false,\"lastError\":null," LONG),
+	{ "stopped", STATUS("\"lifecycle\":\"stopped\",\"running\":false,\"lastError\":null," LONG),
 	  PROBE_CHANNELS_OFF, PROBE_CHANNELS_OFF },
-	{ "lifecycle is no text",     STATUS("\"lifecycle\":7"),                     PROBE_STARTING, PROBE_STARTING },
-	{ "no account",               "{\"payload\":{\"ts\":1,\"channelAccounts\":{}}}", PROBE_STARTING, PROBE_READY },
-	{ "no time",                  "{\"payload\":{\"channelAccounts\":{\"telegram\":[{}]}}}", PROBE_STARTING, PROBE_READY },
-	{ "a refusal",                "{\"ok\":false,\"error\":{\"code\":\"INVALID_REQUEST\"}}", PROBE_STARTING, PROBE_READY },
-	{ "an array",                 "[]",                                          PROBE_STARTING, PROBE_READY },
-	{ "no JSON",                  "<html>",                                      PROBE_STARTING, PROBE_READY },
-	{ "nothing",                  "",                                            PROBE_STARTING, PROBE_READY },
+	{ "lifecycle is no text", STATUS("\"lifecycle\":7"), PROBE_STARTING, PROBE_STARTING },
+	{ "no account", "{\"payload\":{\"ts\":1,\"channelAccounts\":{}}}", PROBE_STARTING,
+	  PROBE_READY },
+	{ "no time", "{\"payload\":{\"channelAccounts\":{\"telegram\":[{}]}}}", PROBE_STARTING,
+	  PROBE_READY },
+	{ "a refusal", "{\"ok\":false,\"error\":{\"code\":\"INVALID_REQUEST\"}}", PROBE_STARTING,
+	  PROBE_READY },
+	{ "an array", "[]", PROBE_STARTING, PROBE_READY },
+	{ "no JSON", "<html>", PROBE_STARTING, PROBE_READY },
+	{ "nothing", "", PROBE_STARTING, PROBE_READY },
 };
-/* clang-format on */
 
 static void channels_are_judged(void **state)
 {
@@ -98,25 +112,26 @@ static void samples_of_the_real_one_are_judged(void **state)
 	}
 }
 
-/* clang-format off */
 static const struct {
 	const char *what, *healthz, *readyz, *rpc;
 	enum probe_verdict want;
 	bool is_live;
 } probed[] = {
-	{ "ready",                   LIVE, READY,   HEAD STATUS("\"lifecycle\":\"ready\""),     PROBE_READY,       true },
-	{ "starting",                LIVE, WAITING, HEAD STATUS("\"running\":false"),           PROBE_STARTING,    true },
-	{ "blocked",                 LIVE, WAITING, HEAD STATUS("\"lifecycle\":\"blocked\""),   PROBE_BOT_REFUSED, true },
-	{ "token not accepted",      LIVE, READY,   "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n{}", PROBE_READY, true },
-	{ "admin route is a page",   LIVE, READY,   PAGE,                                       PROBE_READY,       true },
-	{ "readyz is a page",        LIVE, PAGE,    PAGE,                                       PROBE_STARTING,    true },
-	{ "hangs up on the second",  LIVE, "",      "",                                         PROBE_STARTING,    true },
-	{ "healthz is a page",       PAGE, PAGE,    PAGE,                                       PROBE_STRANGER,    false },
-	{ "healthz says no",         HEAD "{\"ok\":false}", READY, "",                          PROBE_STRANGER,    false },
-	{ "healthz is 404",          "HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n{\"ok\":true}", READY, "", PROBE_STRANGER, false },
-	{ "hangs up",                "",   "",      "",                                         PROBE_DOWN,        false },
+	{ "ready", LIVE, READY, HEAD STATUS("\"lifecycle\":\"ready\""), PROBE_READY, true },
+	{ "starting", LIVE, WAITING, HEAD STATUS("\"running\":false"), PROBE_STARTING, true },
+	{ "blocked", LIVE, WAITING, HEAD STATUS("\"lifecycle\":\"blocked\""), PROBE_BOT_REFUSED,
+	  true },
+	{ "token not accepted", LIVE, READY,
+	  "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n{}", PROBE_READY, true },
+	{ "admin route is a page", LIVE, READY, PAGE, PROBE_READY, true },
+	{ "readyz is a page", LIVE, PAGE, PAGE, PROBE_STARTING, true },
+	{ "hangs up on the second", LIVE, "", "", PROBE_STARTING, true },
+	{ "healthz is a page", PAGE, PAGE, PAGE, PROBE_STRANGER, false },
+	{ "healthz says no", HEAD "{\"ok\":false}", READY, "", PROBE_STRANGER, false },
+	{ "healthz is 404", "HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n{\"ok\":true}",
+	  READY, "", PROBE_STRANGER, false },
+	{ "hangs up", "", "", "", PROBE_DOWN, false },
 };
-/* clang-format on */
 
 static void instance_is_probed(void **state)
 {

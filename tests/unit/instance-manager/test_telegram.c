@@ -13,21 +13,21 @@ static void token_form_is_checked(void **state)
 		const char *what, *token;
 		long long id; /* 0: refused */
 	} cases[] = {
-		{ "usual",              TOKEN,                                    7001 },
-		{ "a long id",          "123456789012345678:" SECRET,             123456789012345678 },
-		{ "thirty characters",  "1:012345678901234567890123456789",       1 },
-		{ "nothing",            "",                                       0 },
-		{ "no colon",           "7001",                                   0 },
-		{ "nothing before it",  ":" SECRET,                               0 },
-		{ "nothing after it",   "7001:",                                  0 },
-		{ "half of it",         "7001:AAEhBOweik6ad9r",                   0 },
-		{ "an id too long",     "1234567890123456789:" SECRET,            0 },
-		{ "a leading zero",     "07001:" SECRET,                          0 },
-		{ "a sign",             "-7001:" SECRET,                          0 },
-		{ "a slash",            "7001:AAEhBOweik6ad9r_QXMENQjcrGbqCr/K-bc", 0 },
+		{ "usual", TOKEN,                                    7001 },
+		{ "a long id", "123456789012345678:" SECRET,             123456789012345678 },
+		{ "thirty characters", "1:012345678901234567890123456789",       1 },
+		{ "nothing", "",                                       0 },
+		{ "no colon", "7001",                                   0 },
+		{ "nothing before it", ":" SECRET,                               0 },
+		{ "nothing after it", "7001:",                                  0 },
+		{ "half of it", "7001:AAEhBOweik6ad9r",                   0 },
+		{ "an id too long", "1234567890123456789:" SECRET,            0 },
+		{ "a leading zero", "07001:" SECRET,                          0 },
+		{ "a sign", "-7001:" SECRET,                          0 },
+		{ "a slash", "7001:AAEhBOweik6ad9r_QXMENQjcrGbqCr/K-bc", 0 },
 		{ "a space at the end", TOKEN " ",                                0 },
-		{ "two colons",         "7001:" SECRET ":" SECRET,                0 },
-		{ "a line break",       TOKEN "\r\n",                             0 },
+		{ "two colons", "7001:" SECRET ":" SECRET,                0 },
+		{ "a line break", TOKEN "\r\n",                             0 },
 	};
 	/* clang-format on */
 
@@ -61,6 +61,14 @@ static void token_longer_than_its_limit_is_refused(void **state)
 	assert_fails(telegram_token_check(token, &id, &e), &e, ERR_BOT_TOKEN_INVALID);
 }
 
+#define SAYS(status, body) "HTTP/1.1 " status "\r\n" JSON body
+#define ME(id, is_bot, more)                                                       \
+	SAYS("200 OK", "{\"ok\":true,\"result\":{\"id\":" id ",\"is_bot\":" is_bot \
+	               ",\"first_name\":\"L\\u00e4b\"" more "}}")
+#define USERNAME ",\"username\":\"lab_bot\""
+#define LONG     "0123456789012345678901234567890123456789012345678901234567890123456789"
+#define BUSY     "429 Too Many Requests"
+
 /* clang-format off */
 static const struct {
 	const char *what, *answer;
@@ -68,41 +76,25 @@ static const struct {
 	const char *name; /* of a bot */
 	int retry_after_s;
 } cases[] = {
-	{ "a bot", "HTTP/1.1 200 OK\r\n" JSON
-	  "{\"ok\":true,\"result\":{\"id\":7001,\"is_bot\":true,\"first_name\":\"Lab\",\"username\":\"lab_bot\",\"can_join_groups\":true}}",
-	  ERR_NONE, "Lab", 0 },
-	{ "with two names", "HTTP/1.1 200 OK\r\n" JSON
-	  "{\"ok\":true,\"result\":{\"id\":7001,\"is_bot\":true,\"first_name\":\"L\\u00e4b\",\"last_name\":\"Bot\",\"username\":\"lab_bot\"}}",
-	  ERR_NONE, "L\u00e4b Bot", 0 },
-	{ "a person", "HTTP/1.1 200 OK\r\n" JSON
-	  "{\"ok\":true,\"result\":{\"id\":7001,\"is_bot\":false,\"first_name\":\"Lab\",\"username\":\"lab\"}}",
-	  ERR_BOT_TOKEN_INVALID, NULL, 0 },
-	{ "another's id", "HTTP/1.1 200 OK\r\n" JSON
-	  "{\"ok\":true,\"result\":{\"id\":7002,\"is_bot\":true,\"first_name\":\"Lab\",\"username\":\"lab_bot\"}}",
-	  ERR_UPSTREAM, NULL, 0 },
-	{ "no username", "HTTP/1.1 200 OK\r\n" JSON
-	  "{\"ok\":true,\"result\":{\"id\":7001,\"is_bot\":true,\"first_name\":\"Lab\"}}",
-	  ERR_UPSTREAM, NULL, 0 },
-	{ "username too long", "HTTP/1.1 200 OK\r\n" JSON
-	  "{\"ok\":true,\"result\":{\"id\":7001,\"is_bot\":true,\"first_name\":\"Lab\",\"username\":"
-	  "\"0123456789012345678901234567890123456789012345678901234567890123456789\"}}",
-	  ERR_UPSTREAM, NULL, 0 },
-	{ "not ok", "HTTP/1.1 200 OK\r\n" JSON "{\"ok\":false}",                        ERR_UPSTREAM, NULL, 0 },
-	{ "no result", "HTTP/1.1 200 OK\r\n" JSON "{\"ok\":true}",                      ERR_UPSTREAM, NULL, 0 },
-	{ "a page", "HTTP/1.1 200 OK\r\n" JSON "<html>hotel wifi</html>",               ERR_UPSTREAM, NULL, 0 },
-	{ "nothing in it", "HTTP/1.1 200 OK\r\n" JSON,                                  ERR_UPSTREAM, NULL, 0 },
-	{ "unknown token", "HTTP/1.1 401 Unauthorized\r\n" JSON
-	  "{\"ok\":false,\"error_code\":401,\"description\":\"Unauthorized\"}",         ERR_BOT_TOKEN_INVALID, NULL, 0 },
-	{ "unknown form", "HTTP/1.1 404 Not Found\r\n" JSON
-	  "{\"ok\":false,\"error_code\":404,\"description\":\"Not Found\"}",            ERR_BOT_TOKEN_INVALID, NULL, 0 },
-	{ "too many", "HTTP/1.1 429 Too Many Requests\r\n" JSON
-	  "{\"ok\":false,\"error_code\":429,\"parameters\":{\"retry_after\":7}}",       ERR_LIMIT, NULL, 7 },
-	{ "too many, for ages", "HTTP/1.1 429 Too Many Requests\r\n" JSON
-	  "{\"ok\":false,\"parameters\":{\"retry_after\":1e9}}",                        ERR_LIMIT, NULL, 3600 },
-	{ "too many, unsaid", "HTTP/1.1 429 Too Many Requests\r\n" JSON "busy",         ERR_LIMIT, NULL, 0 },
-	{ "broken", "HTTP/1.1 502 Bad Gateway\r\n" JSON "{}",                           ERR_UPSTREAM, NULL, 0 },
-	{ "moved", "HTTP/1.1 302 Found\r\nLocation: http://example.org/\r\n" JSON,      ERR_UPSTREAM, NULL, 0 },
-	{ "silent hang-up", "",                                                         ERR_UNAVAILABLE, NULL, 0 },
+	{ "a bot", ME("7001", "true", USERNAME), ERR_NONE, "L\u00e4b", 0 },
+	{ "with two names", ME("7001", "true", USERNAME ",\"last_name\":\"Bot\""), ERR_NONE, "L\u00e4b Bot", 0 },
+	{ "more than we know", ME("7001", "true", USERNAME ",\"can_join_groups\":true"), ERR_NONE, "L\u00e4b", 0 },
+	{ "a person", ME("7001", "false", USERNAME), ERR_BOT_TOKEN_INVALID, NULL, 0 },
+	{ "another's id", ME("7002", "true", USERNAME), ERR_UPSTREAM, NULL, 0 },
+	{ "no username", ME("7001", "true", ""), ERR_UPSTREAM, NULL, 0 },
+	{ "username too long", ME("7001", "true", ",\"username\":\"" LONG "\""), ERR_UPSTREAM, NULL, 0 },
+	{ "not ok", SAYS("200 OK", "{\"ok\":false}"), ERR_UPSTREAM, NULL, 0 },
+	{ "no result", SAYS("200 OK", "{\"ok\":true}"), ERR_UPSTREAM, NULL, 0 },
+	{ "a page", SAYS("200 OK", "<html>hotel wifi</html>"), ERR_UPSTREAM, NULL, 0 },
+	{ "nothing in it", SAYS("200 OK", ""), ERR_UPSTREAM, NULL, 0 },
+	{ "unknown token", SAYS("401 Unauthorized", "{\"ok\":false}"), ERR_BOT_TOKEN_INVALID, NULL, 0 },
+	{ "unknown form", SAYS("404 Not Found", "{\"ok\":false}"), ERR_BOT_TOKEN_INVALID, NULL, 0 },
+	{ "too many", SAYS(BUSY, "{\"parameters\":{\"retry_after\":7}}"), ERR_LIMIT, NULL, 7 },
+	{ "too many for ages", SAYS(BUSY, "{\"parameters\":{\"retry_after\":1e9}}"), ERR_LIMIT, NULL, 3600 },
+	{ "too many, unsaid", SAYS(BUSY, "busy"), ERR_LIMIT, NULL, 0 },
+	{ "broken", SAYS("502 Bad Gateway", "{}"), ERR_UPSTREAM, NULL, 0 },
+	{ "moved", SAYS("302 Found\r\nLocation: http://example.org/", ""), ERR_UPSTREAM, NULL, 0 },
+	{ "silent hang-up", "", ERR_UNAVAILABLE, NULL, 0 },
 };
 /* clang-format on */
 

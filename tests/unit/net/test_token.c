@@ -112,8 +112,7 @@ static void kid_of(const struct token_keys *k, char kid[64])
 
 static size_t base64(const void *data, size_t len, char *out, size_t size)
 {
-	(void)sodium_bin2base64(out, size, data, len,
-	                        sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+	(void)sodium_bin2base64(out, size, data, len, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 	return strlen(out);
 }
 
@@ -362,9 +361,9 @@ static void a_changed_token_is_refused(void **state)
 
 static void what_stands_around_a_token_is_refused(void **state)
 {
-	static const char *const forms[] = { "%s ",  " %s",  "%s\n", "%s.",  ".%s",    "%sA",
-		                             "%s==", "A%s",  "%s.e", "%s\t", "%s\x01", "%s%%00",
-		                             "%s~",  "\"%s\"", "Bearer %s" };
+	static const char *const forms[] = { "%s ",    " %s",    "%s\n", "%s.",    ".%s",
+		                             "%sA",    "%s==",   "A%s",  "%s.e",   "%s\t",
+		                             "%s\x01", "%s%%00", "%s~",  "\"%s\"", "Bearer %s" };
 	OWN(mem) char *good = sign_with(keys);
 	char text[TOKEN_LEN_MAX + 8];
 
@@ -410,9 +409,18 @@ static void a_huge_token_is_refused_at_once(void **state)
 
 static void what_is_no_token_is_refused(void **state)
 {
-	static const char *const cases[] = { "",    ".",     "..",         "...",   "a.b.c",
-		                             "....", "e30.e30.", "e30.e30.e30", "null", "a",
-		                             "eyJhbGciOiJIUzI1NiJ9..AAAA", "\xff\xfe.\xff.\xff" };
+	static const char *const cases[] = { "",
+		                             ".",
+		                             "..",
+		                             "...",
+		                             "a.b.c",
+		                             "....",
+		                             "e30.e30.",
+		                             "e30.e30.e30",
+		                             "null",
+		                             "a",
+		                             "eyJhbGciOiJIUzI1NiJ9..AAAA",
+		                             "\xff\xfe.\xff.\xff" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++)

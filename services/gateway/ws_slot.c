@@ -1,0 +1,245 @@
+#include "ws_slot.h"
+
+#include "app.h"
+#include "auth_check.h"
+#include "base/log.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define BUCKETS 1024
+#define KEY_MAX 128
+#define TEXT_(n) #n
+#define TEXT(n)  TEXT_(n)
+
+/*
+ * KEYS: the user's sockets, the revoked session, the ready marker. ARGV: the member, how many there
+ * may be (0: it has its place already), this gateway's id. Answers what is known of the session as
+ * limit.c has it, or 3: there is no place.
+ */
+static struct redis_script script = {
+	.text = "if redis.call('EXISTS', KEYS[2]) == 1 then return 1 end "
+		"local now = tonumber(redis.call('TIME')[1]) "
+		"if ARGV[2] ~= '0' then "
+		"  redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now) "
+		"  for _, m in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do "
+		"    local id = string.match(m, '^[^:]*') "
+		"    if id ~= ARGV[3] and redis.call('EXISTS', 'zaki:rt:gateway:' .. id) == 0 then "
+		"      redis.call('ZREM', KEYS[1], m) "
+		"    end "
+		"  end "
+		"  if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 3 end "
+		"end "
+		"redis.call('ZADD', KEYS[1], now + " TEXT(WS_SLOT_S) ", ARGV[1]) "
+		"redis.call('EXPIRE', KEYS[1], " TEXT(WS_SLOT_S) ") "
+		"return redis.call('EXISTS', KEYS[3]) == 1 and 0 or 2"
+};
+
+enum { SLOT_GOOD, SLOT_REVOKED, SLOT_NOT_KNOWN, SLOT_NONE_LEFT };
+
+struct count {
+	struct count *next;
+	long long sockets;
+	char user_id[UUID_SIZE];
+};
+
+struct ws_slots {
+	pthread_mutex_t lock; /* guards buckets */
+	struct count *buckets[BUCKETS];
+
+	struct app *app;
+	_Atomic unsigned long long number; /* of the last socket */
+	_Atomic bool is_local;             /* Redis is away, and that was said */
+
+	char run_id[64]; /* of the Redis that was told that this gateway lives; the beating job's */
+};
+
+int ws_slots_new(struct app *app, struct ws_slots **ret, struct err *e)
+{
+	struct ws_slots *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	pthread_mutex_init(&s->lock, NULL);
+	s->app = app;
+	*ret = s;
+	return 0;
+}
+
+void ws_slots_free(struct ws_slots *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < BUCKETS; i++) {
+		while (s->buckets[i]) {
+			struct count *c = s->buckets[i];
+
+			s->buckets[i] = c->next;
+			free(c);
+		}
+	}
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+/* With the lock: the user's count, or the place where it would be. */
+static struct count **find(struct ws_slots *s, const char *user_id)
+{
+	unsigned long hash = strtoul(user_id, NULL, 16);
+	struct count **at = &s->buckets[hash % BUCKETS];
+
+	while (*at && strcmp((*at)->user_id, user_id) != 0)
+		at = &(*at)->next;
+	return at;
+}
+
+static int count_up(struct ws_slots *s, const char *user_id, struct err *e)
+{
+	struct count **at;
+	int r = 0;
+
+	pthread_mutex_lock(&s->lock);
+	at = find(s, user_id);
+	if (!*at && (*at = calloc(1, sizeof(**at))))
+		memcpy((*at)->user_id, user_id, UUID_SIZE);
+	if (!*at)
+		r = err_set(e, ERR_INTERNAL, "out of memory");
+	else if ((*at)->sockets >= s->app->ws_per_user)
+		r = err_busy(e, ERR_LIMIT, 10, "you have too many WebSockets open");
+	else
+		(*at)->sockets++;
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+static void count_down(struct ws_slots *s, const char *user_id)
+{
+	struct count **at, *c;
+
+	pthread_mutex_lock(&s->lock);
+	at = find(s, user_id);
+	c = *at;
+	if (c && --c->sockets == 0) {
+		*at = c->next;
+		free(c);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void say(struct ws_slots *s, bool is_local, const struct err *e)
+{
+	if (atomic_exchange(&s->is_local, is_local) == is_local)
+		return;
+	if (is_local)
+		log_warn("Redis is away: sockets of a user are counted by this gateway alone",
+		         "error", e->msg);
+	else
+		log_info("Redis is back: sockets of a user are counted together again");
+}
+
+/* max: 0 to keep. */
+static int ask(struct ws_slots *s, const struct ws_person *p, long long max)
+{
+	char sockets[KEY_MAX], revoked[KEY_MAX], most[24];
+	const char *keys[] = { sockets, revoked, "zaki:auth:ready" };
+	const char *args[] = { p->slot, most, bus_instance_id(s->app->bus) };
+	OWN(redis_reply) redisReply *reply = NULL;
+	struct err e = ERR_INIT;
+	bool is_answer;
+
+	snprintf(sockets, sizeof(sockets), "zaki:ws:%s", p->ctx.user_id);
+	snprintf(revoked, sizeof(revoked), "zaki:revoked:%s", p->ctx.session_id);
+	snprintf(most, sizeof(most), "%lld", max);
+	is_answer = redis_script_call(s->app->redis, &script, keys, COUNT(keys), args, COUNT(args),
+	                              &reply, &e) == 0 &&
+	            reply->type == REDIS_REPLY_INTEGER;
+	say(s, !is_answer, &e);
+	return is_answer ? (int)reply->integer : SLOT_NOT_KNOWN;
+}
+
+static int judge(struct ws_slots *s, const struct ws_person *p, int answer, struct err *e)
+{
+	switch (answer) {
+	case SLOT_GOOD:
+		return 0;
+	case SLOT_NONE_LEFT:
+		return err_busy(e, ERR_LIMIT, 10, "you have too many WebSockets open");
+	case SLOT_REVOKED:
+		return err_set(e, ERR_UNAUTHENTICATED, "this session has ended");
+	default:
+		return auth_check_session(s->app, &p->ctx, e);
+	}
+}
+
+int ws_slot_take(struct ws_slots *s, struct ws_person *p, struct err *e)
+{
+	snprintf(p->slot, sizeof(p->slot), "%s:%llu", bus_instance_id(s->app->bus),
+	         atomic_fetch_add(&s->number, 1));
+	if (count_up(s, p->ctx.user_id, e) < 0)
+		return -1;
+	if (judge(s, p, ask(s, p, s->app->ws_per_user), e) < 0) {
+		ws_slot_give(s, p);
+		return -1;
+	}
+	return 0;
+}
+
+void ws_slot_give(struct ws_slots *s, const struct ws_person *p)
+{
+	OWN(redis_reply) redisReply *reply = NULL;
+	char key[KEY_MAX];
+	struct err e = ERR_INIT;
+
+	count_down(s, p->ctx.user_id);
+	snprintf(key, sizeof(key), "zaki:ws:%s", p->ctx.user_id);
+	/* What Redis is not told it forgets by itself after WS_SLOT_S. */
+	if (REDIS_CALL(s->app->redis, &reply, &e, "ZREM", key, p->slot) < 0)
+		say(s, true, &e);
+}
+
+int ws_slot_keep(struct ws_slots *s, const struct ws_person *p, struct err *e)
+{
+	return judge(s, p, ask(s, p, 0), e);
+}
+
+/* "run_id:<40 hex>" of INFO server. */
+static int run_id_of(struct redis *r, char ret[64], struct err *e)
+{
+	OWN(redis_reply) redisReply *reply = NULL;
+	const char *at;
+
+	if (REDIS_CALL(r, &reply, e, "INFO", "server") < 0)
+		return -1;
+	at = reply->str ? strstr(reply->str, "run_id:") : NULL;
+	if (!at)
+		return err_set(e, ERR_INTERNAL, "Redis does not say its run_id");
+	at += strlen("run_id:");
+	snprintf(ret, 64, "%.*s", (int)strspn(at, "0123456789abcdef"), at);
+	return 0;
+}
+
+int ws_slots_beat(struct ws_slots *s, bool *ret_is_lost, struct err *e)
+{
+	OWN(redis_reply) redisReply *before = NULL;
+	char key[KEY_MAX], run_id[64];
+
+	snprintf(key, sizeof(key), "zaki:rt:gateway:%s", bus_instance_id(s->app->bus));
+	if (run_id_of(s->app->redis, run_id, e) < 0 ||
+	    REDIS_CALL(s->app->redis, &before, e, "SET", key, "1", "EX", TEXT(WS_BEAT_S), "GET") < 0)
+		return -1;
+	/* A Redis that began anew from a file may know the gateway, but not its latest topics. */
+	*ret_is_lost = before->type == REDIS_REPLY_NIL || strcmp(run_id, s->run_id) != 0;
+	memcpy(s->run_id, run_id, sizeof(s->run_id));
+	return 0;
+}
+
+void ws_slots_end(struct ws_slots *s)
+{
+	OWN(redis_reply) redisReply *reply = NULL;
+	struct err e = ERR_INIT;
+	char key[KEY_MAX];
+
+	snprintf(key, sizeof(key), "zaki:rt:gateway:%s", bus_instance_id(s->app->bus));
+	if (REDIS_CALL(s->app->redis, &reply, &e, "DEL", key) < 0)
+		log_warn("Redis was not told that this gateway ends; it will see", "error", e.msg);
+}

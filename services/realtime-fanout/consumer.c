@@ -1,0 +1,206 @@
+#include "consumer.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "deliver.h"
+#include "interest.h"
+#include "lease.h"
+#include "pull.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+#define FETCH_MS   500  /* how long one look at the stream waits; so long does a stop take */
+#define RENEW_MS   700  /* the lease is kept by taking it this often */
+#define STANDBY_MS 1000 /* how often one that is not active asks for the lease */
+#define RETRY_MS   300
+#define SWEEP_MS   5000 /* one step over the interest of gateways that may be gone */
+
+struct consumer {
+	pthread_mutex_t lock; /* guards is_stopping */
+	pthread_cond_t wake;
+	bool is_stopping;
+	pthread_t thread;
+
+	/* The thread's own. */
+	struct bus *bus;
+	jsCtx *js;
+	struct redis *redis;
+	bool has_lease, is_delivering,
+		is_failing;           /* the last two so that a change is logged once */
+	long long renew_ms, sweep_ms; /* monotonic: next due */
+	unsigned long long sweep_cursor;
+};
+
+static bool is_stopping(struct consumer *c)
+{
+	bool answer;
+
+	pthread_mutex_lock(&c->lock);
+	answer = c->is_stopping;
+	pthread_mutex_unlock(&c->lock);
+	return answer;
+}
+
+static void wait_ms(struct consumer *c, int ms)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += ms / 1000;
+	until.tv_nsec += ms % 1000 * 1000000L;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pthread_mutex_lock(&c->lock);
+	while (!c->is_stopping && pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
+		continue;
+	pthread_mutex_unlock(&c->lock);
+}
+
+static int lease_keep(struct consumer *c, struct err *e)
+{
+	bool had = c->has_lease;
+
+	if (c->has_lease && clock_mono_ms() < c->renew_ms)
+		return 0;
+	c->has_lease = false;
+	if (lease_take(c->redis, bus_instance_id(c->bus), &c->has_lease, e) < 0)
+		return -1;
+	c->renew_ms = clock_mono_ms() + RENEW_MS;
+	if (had && !c->has_lease)
+		log_info("another fanout delivers now");
+	return 0;
+}
+
+/* Delivers what was fetched; acknowledges as far as it came. */
+static int deliver_list(struct consumer *c, struct pull *p, natsMsgList *list, struct err *e)
+{
+	natsMsg *last = NULL;
+	int r = 0;
+
+	for (int i = 0; i < list->Count && c->has_lease; i++) {
+		struct stored ev;
+
+		r = lease_keep(c, e);
+		if (r == 0)
+			r = stored_read(list->Msgs[i], p->stream_id, &ev, e);
+		/* One that comes again has outlived its time for an acknowledgement. */
+		if (r == 0 && ev.position.seq > p->last_seq)
+			r = deliver(c->bus, c->redis, &ev, e);
+		if (r < 0)
+			break;
+		p->last_seq = ev.position.seq > p->last_seq ? ev.position.seq : p->last_seq;
+		last = list->Msgs[i];
+	}
+	/* A crash before this: the next session delivers them again, and gateways drop them. */
+	if (last && pull_done(last, r < 0 ? &(struct err){ 0 } : e) < 0)
+		return -1;
+	return r;
+}
+
+static int one_batch(struct consumer *c, struct pull *p, struct err *e)
+{
+	natsMsgList list = { 0 };
+	int r;
+
+	if (!bus_is_connected(c->bus))
+		return err_set(e, ERR_UNAVAILABLE, "not connected to the bus");
+	r = pull_fetch(p, FETCH_MS, &list, e);
+	if (r == 0)
+		r = deliver_list(c, p, &list, e);
+	natsMsgList_Destroy(&list);
+	return r;
+}
+
+static int sweep(struct consumer *c, struct err *e)
+{
+	if (clock_mono_ms() < c->sweep_ms)
+		return 0;
+	c->sweep_ms = clock_mono_ms() + SWEEP_MS;
+	return interest_sweep(c->redis, &c->sweep_cursor, e);
+}
+
+/* As long as the lease is held and all goes well. */
+static int session(struct consumer *c, struct err *e)
+{
+	OWN(pull) struct pull p = { 0 };
+	char seq[24];
+
+	if (!bus_is_connected(c->bus))
+		return err_set(e, ERR_UNAVAILABLE, "not connected to the bus");
+	if (pull_open(c->js, bus_instance_id(c->bus), &p, e) < 0)
+		return -1;
+	snprintf(seq, sizeof(seq), "%llu", (unsigned long long)p.last_seq);
+	log_info("delivering", "after", seq);
+	c->is_failing = false;
+
+	while (c->has_lease && !is_stopping(c))
+		if (lease_keep(c, e) < 0 || sweep(c, e) < 0 || one_batch(c, &p, e) < 0)
+			return -1;
+	return 0;
+}
+
+static void *run(void *closure)
+{
+	struct consumer *c = closure;
+	struct err e = ERR_INIT;
+
+	while (!is_stopping(c)) {
+		e = ERR_INIT;
+		if (lease_keep(c, &e) == 0 && !c->has_lease) {
+			wait_ms(c, STANDBY_MS);
+			continue;
+		}
+		if (e.code == ERR_NONE && session(c, &e) == 0)
+			continue;
+		if (!c->is_failing)
+			log_warn("events wait, trying again", "error", e.msg);
+		c->is_failing = true;
+		wait_ms(c, RETRY_MS);
+	}
+	/* Where it fails the lease ends by itself. */
+	if (c->has_lease)
+		(void)lease_give(c->redis, bus_instance_id(c->bus), &e);
+	return NULL;
+}
+
+int consumer_start(struct bus *b, jsCtx *js, struct redis *r, struct consumer **ret, struct err *e)
+{
+	struct consumer *c = calloc(1, sizeof(*c));
+	pthread_condattr_t attr;
+
+	if (!c)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	c->bus = b;
+	c->js = js;
+	c->redis = r;
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&c->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	if (pthread_create(&c->thread, NULL, run, c) != 0) {
+		pthread_cond_destroy(&c->wake);
+		pthread_mutex_destroy(&c->lock);
+		free(c);
+		return err_set(e, ERR_INTERNAL, "cannot start a thread");
+	}
+	*ret = c;
+	return 0;
+}
+
+void consumer_stop(struct consumer *c)
+{
+	if (!c)
+		return;
+	pthread_mutex_lock(&c->lock);
+	c->is_stopping = true;
+	pthread_cond_broadcast(&c->wake);
+	pthread_mutex_unlock(&c->lock);
+	pthread_join(c->thread, NULL);
+	pthread_cond_destroy(&c->wake);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}

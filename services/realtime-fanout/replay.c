@@ -1,0 +1,157 @@
+#include "replay.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "deliver.h"
+
+#define BATCH       128
+#define REPLAY_MS   2000               /* for all of it */
+#define INACTIVE_NS (5LL * 1000000000) /* a reader that was left behind goes after this */
+
+/* What one replay gathers. */
+struct gather {
+	const struct topic *topic;
+	const struct stream_state *now;
+	struct arena *arena;
+	char *text; /* REPLAY_BYTES_MAX */
+	size_t used;
+	bool is_whole; /* false: there is more than may be told */
+	bool is_done;
+};
+
+static void gather_text(struct gather *g, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (g->used + len + 2 > REPLAY_BYTES_MAX) {
+		g->is_whole = false;
+		return;
+	}
+	memcpy(g->text + g->used, text, len + 1);
+	g->used += len;
+}
+
+/* One message: in or not, and whether it is the last. */
+static int gather_one(struct gather *g, natsMsg *msg, struct err *e)
+{
+	OWN(json_text) char *frame = NULL;
+	char event[TOPIC_EVENT_SIZE];
+	struct err why = ERR_INIT;
+	struct topic topic;
+	struct stored ev;
+
+	if (stored_read(msg, g->now->id, &ev, e) < 0)
+		return -1;
+	g->is_done |= ev.position.seq >= g->now->last_seq;
+	if (ev.position.seq > g->now->last_seq ||
+	    !topic_of_subject(natsMsg_GetSubject(msg), &topic, event) ||
+	    !topic_equals(&topic, g->topic))
+		return 0;
+	/* What could not be shown when it happened is not shown now. */
+	if (stored_frame(&ev, &topic, event, &frame, &why) < 0)
+		return 0;
+	gather_text(g, g->used > 1 ? "," : "");
+	gather_text(g, frame);
+	return 0;
+}
+
+static int read_all(struct gather *g, natsSubscription *sub, uint64_t pending, struct err *e)
+{
+	long long until_ms = clock_mono_ms() + REPLAY_MS;
+
+	while (pending > 0 && g->is_whole && !g->is_done) {
+		int want = pending < BATCH ? (int)pending : BATCH, r = 0;
+		long long left_ms = until_ms - clock_mono_ms();
+		natsMsgList list = { 0 };
+		jsErrCode code = 0;
+
+		if (left_ms <= 0)
+			return err_set(e, ERR_UNAVAILABLE, "replay takes too long");
+		r = stream_check(natsSubscription_Fetch(&list, sub, want, left_ms, &code), code,
+		                 "replay", e);
+		for (int i = 0; r == 0 && i < list.Count; i++)
+			r = gather_one(g, list.Msgs[i], e);
+		pending -= (uint64_t)list.Count < pending ? (uint64_t)list.Count : pending;
+		natsMsgList_Destroy(&list);
+		if (r < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A consumer for this one reading, of the assistant's events alone. */
+static int reader_open(jsCtx *js, const struct topic *topic, uint64_t after_seq,
+                       jsConsumerInfo **ret, struct err *e)
+{
+	char filter[TOPIC_FILTER_SIZE];
+	jsConsumerConfig cfg;
+	jsErrCode code = 0;
+
+	topic_filter(topic, filter);
+	jsConsumerConfig_Init(&cfg);
+	cfg.AckPolicy = js_AckNone;
+	cfg.DeliverPolicy = js_DeliverByStartSequence;
+	cfg.OptStartSeq = after_seq + 1;
+	cfg.FilterSubject = filter;
+	cfg.InactiveThreshold = INACTIVE_NS;
+	cfg.MemoryStorage = true;
+	cfg.Replicas = 1;
+	return stream_check(js_AddConsumer(ret, js, STREAM_NAME, &cfg, NULL, &code), code, "replay",
+	                    e);
+}
+
+static int reader_read(jsCtx *js, struct gather *g, const jsConsumerInfo *info, struct err *e)
+{
+	natsSubscription *sub = NULL;
+	jsSubOptions opts;
+	jsErrCode code = 0;
+	int r;
+
+	if (info->NumPending > REPLAY_EVENTS_MAX) {
+		g->is_whole = false;
+		return 0;
+	}
+	if (info->NumPending == 0)
+		return 0;
+	jsSubOptions_Init(&opts);
+	opts.Stream = STREAM_NAME;
+	opts.Consumer = info->Name;
+	r = stream_check(
+		js_PullSubscribe(&sub, js, info->Config->FilterSubject, NULL, NULL, &opts, &code),
+		code, "replay", e);
+	if (r == 0)
+		r = read_all(g, sub, info->NumPending, e);
+	natsSubscription_Destroy(sub);
+	return r;
+}
+
+int replay(jsCtx *js, const struct topic *topic, const struct position *since,
+           const struct stream_state *now, struct arena *a, const char **ret_events, struct err *e)
+{
+	struct gather g = { .topic = topic, .now = now, .arena = a, .is_whole = true };
+	jsConsumerInfo *info = NULL;
+	int r;
+
+	*ret_events = NULL;
+	if (strcmp(since->id, now->id) != 0 || since->seq > now->last_seq ||
+	    since->seq + 1 < now->first_seq)
+		return 0;
+	g.text = arena_alloc(a, REPLAY_BYTES_MAX);
+	if (!g.text)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	gather_text(&g, "[");
+
+	if (since->seq < now->last_seq) {
+		if (reader_open(js, topic, since->seq, &info, e) < 0)
+			return -1;
+		r = reader_read(js, &g, info, e);
+		(void)js_DeleteConsumer(js, STREAM_NAME, info->Name, NULL, NULL);
+		jsConsumerInfo_Destroy(info);
+		if (r < 0)
+			return -1;
+	}
+	gather_text(&g, "]");
+	if (g.is_whole)
+		*ret_events = g.text;
+	return 0;
+}

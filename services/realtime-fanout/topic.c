@@ -1,0 +1,92 @@
+#include "topic.h"
+
+#include "base/own.h"
+
+#define PREFIX "zaki.evt."
+
+/* clang-format off */
+static const struct {
+	const char *kind, *topic;
+} rows[] = {
+	{ "instance", "instance" },
+	{ "channel",  "instance" },
+	{ "session",  "sessions" },
+};
+/* clang-format on */
+
+/* "<word>.<36 characters>" at s; the word's length, or 0. */
+static size_t cut(const char *s, char ret_id[UUID_SIZE])
+{
+	size_t len = strcspn(s, ".");
+
+	if (len == 0 || s[len] != '.' || strlen(s + len + 1) < UUID_SIZE - 1)
+		return 0;
+	snprintf(ret_id, UUID_SIZE, "%.36s", s + len + 1);
+	return uuid_is_valid(ret_id) ? len : 0;
+}
+
+static bool is_word(const char *s, size_t len, const char *word)
+{
+	return strlen(word) == len && memcmp(s, word, len) == 0;
+}
+
+static void fill(struct topic *t, const char *name, const char *id)
+{
+	snprintf(t->name, sizeof(t->name), "%s", name);
+	memcpy(t->id, id, sizeof(t->id));
+}
+
+int topic_parse(const char *text, struct topic *ret, struct err *e)
+{
+	char id[UUID_SIZE];
+	size_t len = cut(text, id);
+
+	for (size_t i = 0; len && !text[len + UUID_SIZE] && i < COUNT(rows); i++) {
+		if (is_word(text, len, rows[i].topic)) {
+			fill(ret, rows[i].topic, id);
+			return 0;
+		}
+	}
+	return err_field(e, "topic", "must be instance.ID or sessions.ID");
+}
+
+void topic_text(const struct topic *t, char ret[TOPIC_TEXT_SIZE])
+{
+	snprintf(ret, TOPIC_TEXT_SIZE, "%s.%s", t->name, t->id);
+}
+
+bool topic_of_subject(const char *subject, struct topic *ret, char ret_event[TOPIC_EVENT_SIZE])
+{
+	const char *kind = subject + strlen(PREFIX), *what;
+	char id[UUID_SIZE];
+	size_t len;
+
+	if (strncmp(subject, PREFIX, strlen(PREFIX)) != 0)
+		return false;
+	len = cut(kind, id);
+	if (!len || kind[len + UUID_SIZE] != '.')
+		return false;
+	what = kind + len + UUID_SIZE + 1;
+	if (!what[0] || strlen(what) > 32 ||
+	    strspn(what, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(what))
+		return false;
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		if (is_word(kind, len, rows[i].kind)) {
+			fill(ret, rows[i].topic, id);
+			snprintf(ret_event, TOPIC_EVENT_SIZE, "%s.%s", rows[i].kind, what);
+			return true;
+		}
+	}
+	return false;
+}
+
+void topic_filter(const struct topic *t, char ret[TOPIC_FILTER_SIZE])
+{
+	snprintf(ret, TOPIC_FILTER_SIZE, PREFIX "*.%s.*", t->id);
+}
+
+bool topic_equals(const struct topic *a, const struct topic *b)
+{
+	return strcmp(a->name, b->name) == 0 && strcmp(a->id, b->id) == 0;
+}

@@ -1,0 +1,34 @@
+#ifndef TOPIC_H
+#define TOPIC_H
+
+#include "base/err.h"
+#include "base/uuid.h"
+
+/*
+ * What sockets listen to, and which events belong to it. An event's subject is
+ * "zaki.evt.<kind>.<id>.<what>"; each kind that sockets may see belongs to one topic,
+ * "<topic>.<id>", under the event name "<kind>.<what>". Pure: a new kind is a row in topic.c.
+ */
+#define TOPIC_TEXT_SIZE  64
+#define TOPIC_EVENT_SIZE 64
+
+struct topic {
+	char name[16];      /* "instance" */
+	char id[UUID_SIZE]; /* of the assistant */
+};
+
+/* "instance.<uuid>". ERR_INVALID at "topic" when there is no such kind of topic. */
+int topic_parse(const char *text, struct topic *ret, struct err *e);
+void topic_text(const struct topic *t, char ret[TOPIC_TEXT_SIZE]);
+
+/* The topic and the event's name of a subject; false: not for sockets. */
+bool topic_of_subject(const char *subject, struct topic *ret, char ret_event[TOPIC_EVENT_SIZE]);
+
+/* A subject filter that lets all events of the topic through, and some of the assistant's others:
+ * what comes is still to be asked for by topic_of_subject(). */
+#define TOPIC_FILTER_SIZE 80
+void topic_filter(const struct topic *t, char ret[TOPIC_FILTER_SIZE]);
+
+bool topic_equals(const struct topic *a, const struct topic *b);
+
+#endif
