@@ -36,7 +36,8 @@ struct ws_client *ws_client_new(const struct ws_person *p, long long now_ms)
 	c->holders = 1;
 	c->person = *p;
 	c->budget = WS_BURST * 1000;
-	c->frames_ms = now_ms;
+	c->frames_ms = c->heard_ms = now_ms;
+	c->ping_ms = now_ms + WS_PING_MS;
 	/* Not all in one second, after all have come back at once. */
 	c->check_ms = now_ms + WS_CHECK_MS / 2 + (long long)((uintptr_t)c / 64 % (WS_CHECK_MS / 2));
 	return c;
@@ -120,6 +121,14 @@ void ws_client_send_error(struct ws_client *c, const char *topic, const char *tr
 	ws_client_send_frame(c, &f);
 }
 
+static int write_ping(struct ws_client *c)
+{
+	unsigned char room[LWS_PRE];
+
+	c->wants_ping = false;
+	return lws_write(c->wsi, room + LWS_PRE, 0, LWS_WRITE_PING) < 0 ? -1 : 0;
+}
+
 static int write_first(struct ws_client *c)
 {
 	struct ws_queued *q = c->first;
@@ -145,6 +154,8 @@ int ws_client_on_writable(struct ws_client *c)
 		                 (unsigned char *)c->close_reason, strlen(c->close_reason));
 		return -1;
 	}
+	if (c->wants_ping && write_ping(c) < 0)
+		return -1;
 	for (int i = 0; c->first && i < WRITES_MAX && !lws_send_pipe_choked(c->wsi); i++)
 		if (write_first(c) < 0)
 			return -1;
@@ -203,7 +214,14 @@ void ws_client_on_data(struct ws_client *c, const char *data, size_t len, long l
 
 void ws_client_tick(struct ws_client *c, long long now_ms)
 {
-	/* It takes nothing any more: without its socket's buffer a close frame cannot be written. */
-	if (c->close_code && c->wsi && now_ms > c->kill_ms)
+	if (!c->wsi)
+		return;
+	if (!c->close_code && now_ms >= c->ping_ms) {
+		c->ping_ms = now_ms + WS_PING_MS;
+		c->wants_ping = true;
+		lws_callback_on_writable(c->wsi);
+	}
+	/* Without room in its socket's buffer not even a close frame can be written. */
+	if ((c->close_code && now_ms > c->kill_ms) || now_ms - c->heard_ms > WS_DEAD_MS)
 		lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
 }

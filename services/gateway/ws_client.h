@@ -20,6 +20,8 @@
 #define WS_FRAMES_PER_S    20   /* and then a second */
 #define WS_CLOSE_MS        2000 /* for the close frame to be taken and answered */
 #define WS_CHECK_MS        60000
+#define WS_PING_MS         25000
+#define WS_DEAD_MS         40000 /* nothing was heard for so long: nobody is there */
 
 /* Close codes beside those of RFC 6455. */
 #define WS_CLOSE_TRY_LATER 1013
@@ -59,6 +61,9 @@ struct ws_client {
 	long long frames_ms; /* monotonic; as of when budget is */
 	long long budget;    /* thousandths of frames that it may send */
 	bool is_checking;
+
+	long long heard_ms, ping_ms; /* monotonic; last sign of life; when to ask for the next */
+	bool wants_ping;
 };
 
 struct ws_client *ws_client_new(const struct ws_person *p, long long now_ms);
@@ -86,7 +91,7 @@ int ws_client_on_writable(struct ws_client *c);
 void ws_client_on_data(struct ws_client *c, const char *data, size_t len, long long now_ms,
                        const char **ret, size_t *ret_len);
 
-/* Cuts those that do not answer the closing. */
+/* Asks for a sign of life; cuts those that give none, or do not answer the closing. */
 void ws_client_tick(struct ws_client *c, long long now_ms);
 
 #endif

@@ -112,12 +112,12 @@ static int count_up(struct ws_slots *s, const char *user_id, struct err *e)
 	return r;
 }
 
-static void count_down(struct ws_slots *s, const char *user_id)
+void ws_slot_forget(struct ws_slots *s, const struct ws_person *p)
 {
 	struct count **at, *c;
 
 	pthread_mutex_lock(&s->lock);
-	at = find(s, user_id);
+	at = find(s, p->ctx.user_id);
 	c = *at;
 	if (c && --c->sockets == 0) {
 		*at = c->next;
@@ -190,9 +190,8 @@ void ws_slot_give(struct ws_slots *s, const struct ws_person *p)
 	char key[KEY_MAX];
 	struct err e = ERR_INIT;
 
-	count_down(s, p->ctx.user_id);
+	ws_slot_forget(s, p);
 	snprintf(key, sizeof(key), "zaki:ws:%s", p->ctx.user_id);
-	/* What Redis is not told it forgets by itself after WS_SLOT_S. */
 	if (REDIS_CALL(s->app->redis, &reply, &e, "ZREM", key, p->slot) < 0)
 		say(s, true, &e);
 }

@@ -24,6 +24,8 @@ void ws_slots_free(struct ws_slots *s); /* NULL is fine */
  * ERR_UNAUTHENTICATED: p's session has ended. */
 int ws_slot_take(struct ws_slots *s, struct ws_person *p, struct err *e);
 void ws_slot_give(struct ws_slots *s, const struct ws_person *p);
+/* Without waiting for Redis, which forgets it by itself after WS_SLOT_S. */
+void ws_slot_forget(struct ws_slots *s, const struct ws_person *p);
 
 /* Keeps it, and looks whether the session goes on: ERR_UNAUTHENTICATED when it has ended, any other
  * code when that cannot be told now. */

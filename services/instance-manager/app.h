@@ -25,8 +25,9 @@ struct app {
 	const char *data_dir;
 	const char *openclaw_image;
 	const char *encryption_key;
-	const char *telegram_api_url;          /* as this process reaches it */
-	const char *openclaw_telegram_api_url; /* as the containers do; "": OpenClaw's own default */
+	const char *telegram_api_url; /* as this process reaches it */
+	const char
+		*openclaw_telegram_api_url; /* as the containers do; "": OpenClaw's own default */
 	const char *default_model;
 	const char *default_provider_base_url;
 	const char *default_provider_api_key;

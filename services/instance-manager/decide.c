@@ -41,7 +41,8 @@ static bool is_up(enum engine_status s)
 	return s == ENGINE_RUNNING || s == ENGINE_PAUSED || s == ENGINE_RESTARTING;
 }
 
-bool decide_wants_up(const struct instance *i, long long now_ms)
+/* Is it to be up: wanted, and not given up on? */
+static bool wants_up(const struct instance *i, long long now_ms)
 {
 	return i->desired == INSTANCE_WANT_RUNNING &&
 	       (i->status != INSTANCE_ERROR || (i->retry_at_ms && i->retry_at_ms <= now_ms));
@@ -239,12 +240,13 @@ static bool decide_crashed(struct decision *d, const struct sight *s)
 	bool is_oom = d->next.exit_oom || (c->oom_killed && (code < 0 || code == 137));
 	char why[64];
 
-	if (d->next.exit_code == DECIDE_EXIT_CONFIG || code == DECIDE_EXIT_CONFIG) {
+	/* An exit status that was told of without an end to be seen is another container's. */
+	if (c->finished_ms <= d->next.seen_end_ms)
+		return false;
+	if (code == DECIDE_EXIT_CONFIG) {
 		refused_config(d);
 		return true;
 	}
-	if (c->finished_ms <= d->next.seen_end_ms)
-		return false;
 
 	d->next.seen_end_ms = c->finished_ms;
 	d->next.exit_code = -1;
@@ -286,6 +288,7 @@ static void up(struct decision *d, const struct sight *s, enum instance_status s
 static void channel_down(struct decision *d, const struct sight *s)
 {
 	up(d, s, INSTANCE_UNHEALTHY, s->probe.text);
+	d->delay_ms = DECIDE_AILING_MS;
 	d->next.is_channel_up = false;
 }
 
@@ -346,6 +349,11 @@ static void decide_probed(struct decision *d, const struct sight *s)
 {
 	bool is_booting = s->container.started_ms != d->next.ready_run_ms;
 
+	/* A probe may take seconds: what the engine says is judged before it. */
+	if (!s->has_probe) {
+		d->needs_probe = true;
+		return;
+	}
 	if (s->probe.verdict != PROBE_STARTING)
 		d->next.not_ready_since_ms = 0;
 	switch (s->probe.verdict) {
@@ -508,7 +516,7 @@ void decide(const struct instance *row, const struct sight *s, struct decision *
 
 	if (row->desired == INSTANCE_WANT_DELETED)
 		decide_delete(ret, &none);
-	else if (!decide_wants_up(row, s->now_ms))
+	else if (!wants_up(row, s->now_ms))
 		decide_down(ret, &none);
 	else if (is_foreign)
 		decide_foreign(ret);

@@ -55,19 +55,18 @@ struct decision {
 	enum place place;
 	enum drift drift;
 	bool is_restart_counted; /* it failed, and was or will be restarted */
+	bool needs_probe;        /* nothing else of it counts: probe, and decide again */
 	long long delay_ms;      /* with ACT_NONE: until the next look */
 };
 
 #define DECIDE_CHECK_MS    10000 /* between looks at what is as it should be */
+#define DECIDE_AILING_MS   3000  /* at what lives and does not serve */
 #define DECIDE_MISSES      3     /* probes without an answer, before a restart */
 #define DECIDE_CHANNEL_MS  60000 /* channels may take as long to come back */
 #define DECIDE_EXIT_CONFIG 78    /* how OpenClaw ends when it refuses its config (measured) */
 
 const char *action_name(enum action a); /* "create" */
 const char *drift_name(enum drift d);   /* "container_missing" */
-
-/* Is the instance to be up: wanted, and not given up on? Then a running one is to be probed. */
-bool decide_wants_up(const struct instance *i, long long now_ms);
 
 void decide(const struct instance *row, const struct sight *s, struct decision *ret);
 

@@ -32,8 +32,7 @@ int on_check_token(struct call *c, struct err *e)
 	out->bot->id = bot.id;
 	out->bot->username = arena_strdup(&c->arena, bot.username);
 	out->bot->name = arena_strdup(&c->arena, bot.name);
-	return out->bot->username && out->bot->name ? 0
-	                                            : err_set(e, ERR_INTERNAL, "out of memory");
+	return out->bot->username && out->bot->name ? 0 : err_set(e, ERR_INTERNAL, "out of memory");
 }
 
 int on_list(struct call *c, struct err *e)

@@ -52,7 +52,8 @@ static int seal_provider_key(const struct app *app, struct birth *b, struct aren
 	where.column = arena_printf(a, ASSISTANT_PROVIDER_KEY "%s", b->provider->name);
 	if (!where.column)
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	return vault_seal(app->vault, &where, b->provider->api_key, a, &b->provider_key_encrypted, e);
+	return vault_seal(app->vault, &where, b->provider->api_key, a, &b->provider_key_encrypted,
+	                  e);
 }
 
 static int check_model(const struct app *app, const char *model,
@@ -84,7 +85,9 @@ static int conceive(struct call *c, struct birth *b, struct err *e)
 	snprintf(i->user_id, sizeof(i->user_id), "%s", c->ctx.user_id);
 	snprintf(i->trace_id, sizeof(i->trace_id), "%s", c->ctx.trace_id);
 	snprintf(i->name, sizeof(i->name), "%s",
-	         in->name ? in->name : bot.name[0] ? bot.name : bot.username);
+	         in->name      ? in->name
+	         : bot.name[0] ? bot.name
+	                       : bot.username);
 	container_name(i->id, i->container_name);
 	i->owner_telegram_id = in->has_owner_telegram_id ? in->owner_telegram_id : 0;
 	i->memory_mib = CONTAINER_MEMORY_MIB;
@@ -108,8 +111,8 @@ static int claim(struct app *app, struct pg_conn *db, struct birth *b, struct in
 	if (pg_begin(db, &tx, e) < 0 || store_lock_user(db, b->row.user_id, e) < 0)
 		return -1;
 	/* Made before a crash that kept its answer from the person. */
-	if (b->create_key[0] && store_find_created(db, b->row.user_id, b->create_key, ret,
-	                                           &is_found, e) < 0)
+	if (b->create_key[0] &&
+	    store_find_created(db, b->row.user_id, b->create_key, ret, &is_found, e) < 0)
 		return -1;
 	if (is_found)
 		return 0;

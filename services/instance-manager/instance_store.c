@@ -98,12 +98,21 @@ static int session_from_row(const PGresult *res, int row, struct arena *a, struc
 int store_sessions(struct pg_conn *c, const char *user_id, const char *id, struct arena *a,
                    struct session_view **ret, size_t *ret_count, struct err *e)
 {
-	static const char sql[] =
-		"SELECT s.session_key, s.title, s.message_count, " INSTANCE_MS("s.last_active_at")
-		" AS last_ms, " INSTANCE_MS("s.created_at") " AS created_ms"
-		" FROM session_metadata s JOIN instances i ON i.id = s.instance_id"
-		" WHERE i.user_id = $1 AND i.id = $2"
-		" ORDER BY s.last_active_at DESC NULLS LAST, s.session_key LIMIT " SESSIONS_MAX;
+	static const char sql[] = "SELECT s.session_key, s.title, s.message_count, " INSTANCE_MS(
+		"s.last_active_at") " AS last_ms, " INSTANCE_MS("s.created_at") " AS created_ms"
+										" FROM "
+	                                                                        "session_metadata "
+	                                                                        "s JOIN instances "
+	                                                                        "i ON i.id = "
+	                                                                        "s.instance_id"
+										" WHERE i.user_id "
+	                                                                        "= $1 AND i.id = $2"
+										" ORDER BY "
+	                                                                        "s.last_active_at "
+	                                                                        "DESC NULLS LAST, "
+	                                                                        "s.session_key "
+	                                                                        "LIMIT"
+	                                                                        " " SESSIONS_MAX;
 	OWN(pg_result) PGresult *res = NULL;
 	struct session_view *list;
 	size_t count;
@@ -170,9 +179,9 @@ int store_insert(struct pg_conn *c, const struct instance *i, const struct store
 int store_insert_provider(struct pg_conn *c, const struct instance *i, const char *name,
                           const char *base_url, const char *key_encrypted, struct err *e)
 {
-	static const char sql[] =
-		"INSERT INTO provider_keys (instance_id, user_id, name, base_url, api_key_encrypted)"
-		" VALUES ($1, $2, $3, $4, $5)";
+	static const char sql[] = "INSERT INTO provider_keys (instance_id, user_id, name, "
+	                          "base_url, api_key_encrypted)"
+				  " VALUES ($1, $2, $3, $4, $5)";
 
 	return pg_query(c, sql,
 	                (const char *[]){ i->id, i->user_id, name, base_url, key_encrypted }, 5,
@@ -233,10 +242,9 @@ int store_free_port(struct pg_conn *c, long long min, long long max, long long s
                     struct err *e)
 {
 	/* From the start to the end, then from the beginning: the first hole. */
-	static const char sql[] =
-		"SELECT p FROM generate_series($1::int, $2::int) p"
-		" WHERE NOT EXISTS (SELECT 1 FROM instances WHERE port = p)"
-		" ORDER BY p < $3::int, p LIMIT 1";
+	static const char sql[] = "SELECT p FROM generate_series($1::int, $2::int) p"
+				  " WHERE NOT EXISTS (SELECT 1 FROM instances WHERE port = p)"
+				  " ORDER BY p < $3::int, p LIMIT 1";
 	OWN(pg_result) PGresult *res = NULL;
 	struct params p = { 0 };
 	long long port = 0;

@@ -18,8 +18,8 @@ struct keeper {
 
 	struct app *app;
 	pthread_t thread;
-	unsigned sweeps;  /* the thread's own */
-	bool is_failing;  /* likewise */
+	unsigned sweeps; /* the thread's own */
+	bool is_failing; /* likewise */
 };
 
 /* False: it is to end. */

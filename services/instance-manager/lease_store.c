@@ -116,8 +116,8 @@ int lease_beat(struct pg_conn *c, const char *owner, const char (*ids)[UUID_SIZE
 	struct arena a __attribute__((cleanup(own_arena)));
 
 	arena_init(&a, ARENA_LIMIT);
-	return run_arrays(c, sql, (const char *[]){ owner, array_text(&a, ids, count, print_id) }, 2,
-	                  e);
+	return run_arrays(c, sql, (const char *[]){ owner, array_text(&a, ids, count, print_id) },
+	                  2, e);
 }
 
 int lease_seen(struct pg_conn *c, const char *owner, const struct lease_seen *list, size_t count,
@@ -182,7 +182,8 @@ int lease_void_dead(struct pg_conn *c, struct err *e)
 	static const char sql[] =
 		"UPDATE instances SET lease_owner = NULL, lease_until = NULL"
 		" WHERE lease_owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_stat_activity"
-		"  WHERE usename = current_user AND application_name = '" LEASE_APP "' || lease_owner)";
+		"  WHERE usename = current_user AND application_name = '" LEASE_APP
+		"' || lease_owner)";
 
 	return pg_query(c, sql, NULL, 0, NULL, e);
 }

@@ -12,7 +12,7 @@
  *
  * No user's id is asked for here: nobody asks on a person's behalf.
  */
-#define LEASE_S 6 /* seconds; renewed every LEASE_BEAT_MS while it is worked on */
+#define LEASE_S       6 /* seconds; renewed every LEASE_BEAT_MS while it is worked on */
 #define LEASE_BEAT_MS 2000
 
 /* Takes up to max (at most LEASE_CLAIM_MAX) instances that are due. The caller owns *ret (free()). */
@@ -55,17 +55,17 @@ int lease_release_all(struct pg_conn *c, const char *owner, struct err *e);
 /* What one step of an instance leaves behind. */
 struct lease_write {
 	const char *owner;
-	const struct instance *before; /* as the row is now */
-	struct decision *d;            /* d->action becomes ACT_NONE where no place was free */
+	const struct instance *before;      /* as the row is now */
+	struct decision *d;                 /* d->action becomes ACT_NONE where no place was free */
 	char trace_id[INSTANCE_TRACE_SIZE]; /* of the story that this belongs to */
 	long long places_max, place_ms;
 	bool is_failure; /* of the step before: nothing new was seen of the engine */
 };
 
 enum lease_written {
-	LEASE_WRITTEN,  /* *ret is the row, as written */
-	LEASE_CHANGED,  /* somebody asked for something else meanwhile: *ret is the row; look again */
-	LEASE_LOST,     /* it is another's now, or gone */
+	LEASE_WRITTEN, /* *ret is the row, as written */
+	LEASE_CHANGED, /* somebody asked for something else meanwhile: *ret is the row; look again */
+	LEASE_LOST,    /* it is another's now, or gone */
 };
 
 /* In one transaction: the row, its events, audit and operation, and with ACT_NONE the lease's end

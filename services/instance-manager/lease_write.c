@@ -4,7 +4,8 @@
 #include "params.h"
 #include "record.h"
 
-#define PLACE_LOCK "7310579609402703106" /* advisory: who counts those that boot, and adds to them */
+#define PLACE_LOCK \
+	"7310579609402703106" /* advisory: who counts those that boot, and adds to them */
 
 static const char *place_text(enum place place, bool is_waiting)
 {
@@ -72,8 +73,7 @@ bool lease_is_news(const struct instance *before, const struct decision *d)
 	       before->exit_oom != next->exit_oom || before->seen_end_ms != next->seen_end_ms ||
 	       before->ready_run_ms != next->ready_run_ms ||
 	       before->not_ready_since_ms != next->not_ready_since_ms ||
-	       before->was_ready != next->was_ready ||
-	       before->is_channel_up != next->is_channel_up;
+	       before->was_ready != next->was_ready || before->is_channel_up != next->is_channel_up;
 }
 
 static int row_write(struct pg_conn *c, const struct lease_write *w, const char *place,
@@ -88,7 +88,8 @@ static int row_write(struct pg_conn *c, const struct lease_write *w, const char 
 		"  observed_at = CASE WHEN $20::bool THEN now() ELSE observed_at END,"
 		"  boot_until = CASE $21 WHEN 'take' THEN now() + $22::bigint * interval '1 ms'"
 		"   WHEN 'keep' THEN boot_until ELSE NULL END,"
-		"  boot_waiting_since = CASE $21 WHEN 'wait' THEN coalesce(boot_waiting_since, now())"
+		"  boot_waiting_since = CASE $21 WHEN 'wait' THEN coalesce(boot_waiting_since, "
+	        "now())"
 		"   WHEN 'keep' THEN boot_waiting_since ELSE NULL END,"
 		"  lease_owner = CASE WHEN $23::bool THEN NULL ELSE lease_owner END,"
 		"  lease_until = CASE WHEN $23::bool THEN NULL ELSE now() + interval '6 s' END,"
@@ -153,8 +154,8 @@ static int row_tell(struct pg_conn *c, const struct lease_write *w, const struct
 	if (before->is_channel_up != row->is_channel_up &&
 	    outbox_add_channel(c, row, row->is_channel_up ? "" : row->reason, e) < 0)
 		return -1;
-	if (is_ended && record_end(c, row->id,
-	                           row->status == INSTANCE_ERROR ? row->reason : NULL, e) < 0)
+	if (is_ended &&
+	    record_end(c, row->id, row->status == INSTANCE_ERROR ? row->reason : NULL, e) < 0)
 		return -1;
 	if (!is_ended && row->operation != INSTANCE_OP_NONE && d->action != ACT_NONE &&
 	    record_step(c, row->id, action_name(d->action), e) < 0)
@@ -184,8 +185,7 @@ int lease_write(struct pg_conn *c, const struct lease_write *w, struct instance 
 	struct instance row;
 	bool got = true;
 
-	if (pg_begin(c, &tx, e) < 0 ||
-	    (w->d->place == PLACE_TAKE && place_take(c, w, &got, e) < 0))
+	if (pg_begin(c, &tx, e) < 0 || (w->d->place == PLACE_TAKE && place_take(c, w, &got, e) < 0))
 		return -1;
 	if (!got) {
 		/* One that serves goes on doing so until it has its turn to be made anew. */

@@ -44,8 +44,7 @@ static void finish(struct call *c, int status, const char *reply)
 	struct err e = ERR_INIT;
 
 	/* The claim stays; it is taken over once it is old, and what it did can be repeated. */
-	if (pg_take(app->db, &db, &e) < 0 ||
-	    once_finish(db, &ask, &answer, NULL, &e) < 0)
+	if (pg_take(app->db, &db, &e) < 0 || once_finish(db, &ask, &answer, NULL, &e) < 0)
 		log_warn("a reply could not be kept for its Idempotency-Key", "error", e.msg);
 }
 

@@ -10,7 +10,8 @@
 #define BATCH_MAX "64"
 #define POLL_MS   1000 /* for events that another process has left */
 #define AWAY_MS   500  /* between tries while the bus or the database is away */
-#define LOCK_KEY  "7310579609402703105" /* advisory: one publisher at a time, which keeps the order */
+#define LOCK_KEY \
+	"7310579609402703105" /* advisory: one publisher at a time, which keeps the order */
 
 /* lock guards is_woken and is_stopping. */
 struct outbox {
@@ -31,10 +32,10 @@ int outbox_add(struct pg_conn *c, enum subject_id subject, const char *key, cons
 
 	if (bus_event_text(subject, in, &body, e) < 0)
 		return -1;
-	return pg_query(c, sql,
-	                (const char *[]){ subjects[subject].name, key, trace_id ? trace_id : "",
-	                                  body },
-	                4, NULL, e);
+	return pg_query(
+		c, sql,
+		(const char *[]){ subjects[subject].name, key, trace_id ? trace_id : "", body }, 4,
+		NULL, e);
 }
 
 static const char *or_null(const char *text)
@@ -115,9 +116,8 @@ static int publish_row(struct outbox *o, const PGresult *res, int row, struct er
 static int publish_batch(struct outbox *o, bool *ret_more, struct err *e)
 {
 	static const char sql_lock[] = "SELECT pg_try_advisory_xact_lock(" LOCK_KEY ") AS got";
-	static const char sql_next[] =
-		"SELECT seq, id, subject, key, trace_id, body, " INSTANCE_MS("created_at")
-		" AS time_ms FROM event_outbox ORDER BY seq LIMIT " BATCH_MAX;
+	static const char sql_next[] = "SELECT seq, id, subject, key, trace_id, body, " INSTANCE_MS(
+		"created_at") " AS time_ms FROM event_outbox ORDER BY seq LIMIT " BATCH_MAX;
 	static const char sql_drop[] = "DELETE FROM event_outbox WHERE seq = $1";
 	OWN(pg_conn) struct pg_conn *c = NULL;
 	OWN(pg_tx) struct pg_tx tx = { 0 };
@@ -156,7 +156,8 @@ static int publish_batch(struct outbox *o, bool *ret_more, struct err *e)
 static bool wait_for_work(struct outbox *o, long long ms)
 {
 	long long until_ns = clock_mono_ns() + ms * 1000000;
-	struct timespec until = { .tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000 };
+	struct timespec until = { .tv_sec = until_ns / 1000000000,
+		                  .tv_nsec = until_ns % 1000000000 };
 	bool go_on;
 
 	pthread_mutex_lock(&o->lock);
@@ -179,7 +180,8 @@ static void *publisher(void *ctx)
 		int r = publish_batch(o, &more, &e);
 
 		if (r < 0 && !is_failing)
-			log_warn("events wait, trying again", "code", err_name(e.code), "error", e.msg);
+			log_warn("events wait, trying again", "code", err_name(e.code), "error",
+			         e.msg);
 		else if (r == 0 && is_failing)
 			log_info("events are published again");
 		is_failing = r < 0;

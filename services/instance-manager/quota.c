@@ -12,8 +12,7 @@ int quota_of(struct app *app, const struct bus_ctx *who, struct arena *a, long l
 	snprintf(ourselves.trace_id, sizeof(ourselves.trace_id), "%s", who->trace_id);
 	if (bus_call(app->bus, SUBJ_USER_TIER, &ourselves, &in, a, &out, e) < 0)
 		return -1;
-	*ret = strcmp(out.subscription_tier, "pro") == 0 ? app->instances_pro
-	                                                 : app->instances_free;
+	*ret = strcmp(out.subscription_tier, "pro") == 0 ? app->instances_pro : app->instances_free;
 	return 0;
 }
 

@@ -16,8 +16,8 @@
  */
 struct reconciler {
 	pthread_mutex_t lock;
-	pthread_cond_t has_work;  /* for workers */
-	pthread_cond_t has_news;  /* for the scheduler */
+	pthread_cond_t has_work; /* for workers */
+	pthread_cond_t has_news; /* for the scheduler */
 	bool is_stopping, is_woken, is_poked_all;
 	size_t slow_count;
 	struct instance *queue[RECONCILE_WORKERS];

@@ -2,13 +2,15 @@
 
 int record_begin(struct pg_conn *c, const struct instance *i, struct err *e)
 {
-	static const char sql[] = "INSERT INTO operations (instance_id, user_id, kind, step, trace_id)"
-				  " VALUES ($1, $2, $3, 'wanted', $4)";
+	static const char sql[] =
+		"INSERT INTO operations (instance_id, user_id, kind, step, trace_id)"
+		" VALUES ($1, $2, $3, 'wanted', $4)";
 	const char *kind = instance_operation_name(i->operation);
 
 	if (record_end(c, i->id, "something else was asked for", e) < 0)
 		return -1;
-	return pg_query(c, sql, (const char *[]){ i->id, i->user_id, kind, i->trace_id }, 4, NULL, e);
+	return pg_query(c, sql, (const char *[]){ i->id, i->user_id, kind, i->trace_id }, 4, NULL,
+	                e);
 }
 
 int record_step(struct pg_conn *c, const char *instance_id, const char *step, struct err *e)
@@ -21,10 +23,9 @@ int record_step(struct pg_conn *c, const char *instance_id, const char *step, st
 
 int record_end(struct pg_conn *c, const char *instance_id, const char *error, struct err *e)
 {
-	static const char sql[] =
-		"UPDATE operations SET finished_at = now(), error = $2,"
-		" step = CASE WHEN $2::text IS NULL THEN 'done' ELSE step END"
-		" WHERE instance_id = $1 AND finished_at IS NULL";
+	static const char sql[] = "UPDATE operations SET finished_at = now(), error = $2,"
+				  " step = CASE WHEN $2::text IS NULL THEN 'done' ELSE step END"
+				  " WHERE instance_id = $1 AND finished_at IS NULL";
 
 	return pg_query(c, sql, (const char *[]){ instance_id, error }, 2, NULL, e);
 }

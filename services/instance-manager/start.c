@@ -147,8 +147,7 @@ int app_start(void *ctx, struct bus *b, struct err *e)
 	    data_dir_mark(app, e) < 0 || outside_open(app, e) < 0 || engine_open(app, e) < 0)
 		return -1;
 	if (outbox_start(app->db, b, &app->outbox, e) < 0 ||
-	    reconcile_start(app, &app->reconciler, e) < 0 ||
-	    watch_start(app, &app->watch, e) < 0)
+	    reconcile_start(app, &app->reconciler, e) < 0 || watch_start(app, &app->watch, e) < 0)
 		return -1;
 	return keeper_start(app, &app->keeper, e);
 }

@@ -29,6 +29,8 @@ static void probe(struct app *app, const struct instance *row, struct sight *s)
 	/* Without the token nothing is said about why; that it does not open is told elsewhere. */
 	(void)assistant_gateway_token(app, row, &a, &target.token, &e);
 	probe_instance(app->probes, &target, &s->probe);
+	s->has_probe = true;
+	s->now_ms = clock_now_ms();
 }
 
 static int look(struct app *app, const struct instance *row, struct sight *s, struct err *e)
@@ -41,10 +43,6 @@ static int look(struct app *app, const struct instance *row, struct sight *s, st
 	if (container_spec_digest(&spec, s->spec, e) < 0 ||
 	    engine_inspect(app->engine, row->container_name, &s->container, e) < 0)
 		return -1;
-	if (s->container.item.status == ENGINE_RUNNING && s->container.item.is_ours &&
-	    decide_wants_up(row, s->now_ms))
-		probe(app, row, s);
-	s->now_ms = clock_now_ms();
 	return 0;
 }
 
@@ -67,8 +65,8 @@ static void log_change(const struct lease_write *w, const struct instance *row)
 		log_warn("drift, being mended", "instance_id", row->id, "user_id", row->user_id,
 		         "kind", drift_name(w->d->drift), "reason", row->reason);
 	if (w->before->status != row->status || strcmp(w->before->reason, row->reason) != 0)
-		log_info("instance status", "instance_id", row->id, "user_id", row->user_id,
-		         "from", instance_status_name(w->before->status), "to",
+		log_info("instance status", "instance_id", row->id, "user_id", row->user_id, "from",
+		         instance_status_name(w->before->status), "to",
 		         instance_status_name(row->status), "reason", row->reason);
 }
 
@@ -197,6 +195,10 @@ static enum visit step(struct app *app, struct visit_row *v, const struct step_s
 		return VISIT_SEEN;
 	}
 	decide(&v->now, &s, &d);
+	if (d.needs_probe) {
+		probe(app, &v->now, &s);
+		decide(&v->now, &s, &d);
+	}
 	if (!lease_is_news(&v->saved, &d)) {
 		seen(&v->saved, d.delay_ms, true, ret);
 		return VISIT_SEEN;

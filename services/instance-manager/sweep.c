@@ -48,7 +48,8 @@ static int orphans(struct pg_conn *c, const struct found *list, size_t count, st
 {
 	static const char sql[] =
 		"SELECT f.at FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS f (id, u, at)"
-		" WHERE NOT EXISTS (SELECT 1 FROM instances i WHERE i.id = f.id AND i.user_id = f.u)";
+		" WHERE NOT EXISTS (SELECT 1 FROM instances i WHERE i.id = f.id AND i.user_id = "
+	        "f.u)";
 	const char *params[] = { ids_text(list, count, offsetof(struct found, id), a),
 		                 ids_text(list, count, offsetof(struct found, user_id), a) };
 
@@ -78,9 +79,8 @@ static int tell_stray(struct pg_conn *c, const struct engine_item *item, struct 
 	random_hex((INSTANCE_TRACE_SIZE - 1) / 2, i.trace_id);
 	if (record_audit(c, &i, "platform", drift_name(DRIFT_STRAY), item->name, e) < 0)
 		return -1;
-	return item->instance_id[0]
-	               ? outbox_add_drift(c, i.id, i.trace_id, DRIFT_STRAY, text, e)
-	               : 0;
+	return item->instance_id[0] ? outbox_add_drift(c, i.id, i.trace_id, DRIFT_STRAY, text, e)
+	                            : 0;
 }
 
 /* Writes down which are strays and leaves those in the list, the first *count. */
@@ -229,7 +229,8 @@ int sweep_directories(struct app *app, long long age_s, struct err *e)
 
 int sweep_database(struct app *app, struct err *e)
 {
-	static const char sql[] = "DELETE FROM operations WHERE finished_at < now() - interval '30 days'";
+	static const char sql[] =
+		"DELETE FROM operations WHERE finished_at < now() - interval '30 days'";
 	OWN(pg_conn) struct pg_conn *c = NULL;
 
 	if (pg_take(app->db, &c, e) < 0 || pg_query(c, sql, NULL, 0, NULL, e) < 0)

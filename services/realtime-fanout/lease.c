@@ -11,7 +11,7 @@ static struct redis_script take_script = {
 
 static struct redis_script give_script = {
 	.text = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) "
-	        "end "
+		"end "
 		"return 0",
 };
 

@@ -116,6 +116,7 @@ static int reader_read(jsCtx *js, struct gather *g, const jsConsumerInfo *info, 
 	jsSubOptions_Init(&opts);
 	opts.Stream = STREAM_NAME;
 	opts.Consumer = info->Name;
+	opts.Config.MemoryStorage = true; /* cnats compares it with what the consumer has */
 	r = stream_check(
 		js_PullSubscribe(&sub, js, info->Config->FilterSubject, NULL, NULL, &opts, &code),
 		code, "replay", e);

@@ -57,9 +57,10 @@ class Stubborn:
 class Reviver:
     """Starts a daemon again as soon as it is gone, without the supervisor's growing pauses."""
 
-    def __init__(self, suite: Suite, *names: str) -> None:
+    def __init__(self, suite: Suite, *names: str, while_dead: Callable[[], None] = lambda: None) -> None:
         self.suite = suite
         self.names = names
+        self.while_dead = while_dead
         self.starts = 0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -69,6 +70,7 @@ class Reviver:
             for name in self.names:
                 if self.suite.stack.pid(name) is None:
                     try:
+                        self.while_dead()
                         self.suite.stack.start_part(name)
                         self.starts += 1
                     except StackError:

@@ -81,7 +81,7 @@ class Suite:
 
     def __init__(self, settings: Mapping[str, str] | None = None, *, image: str = "", supervise: bool = True,
                  parts: tuple[str, ...] = (*SERVERS, "engine", *DAEMONS), bin_dir: Path = BIN) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="zaki-test-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="zaki-system-"))
         self.folder.chmod(0o755)  # the daemons run as users of their own
         self.network = f"{self.folder.name}"
         values = {**SETTINGS, "INSTANCE_NETWORK": self.network, **(settings or {})}

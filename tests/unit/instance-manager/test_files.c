@@ -6,6 +6,7 @@
 #include <ftw.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -168,8 +169,15 @@ static void config_takes_the_place_of_anything(void **state)
 	snprintf(path, sizeof(path), "%s", at(f, ".openclaw/openclaw.json"));
 	snprintf(victim, sizeof(victim), "%s/victim", f->dir);
 	put(victim, "{}");
+	assert_int_equal(chmod(victim, 0600), 0);
+	assert_int_equal(chown(victim, UID, UID), 0);
 
+	/* The right text of the right owner, but reached by a link. */
 	assert_int_equal(symlink(victim, path), 0);
+	assert_true(write_config(f, "{}"));
+	expect_config(f, "{}");
+	unlink(path);
+	assert_int_equal(link(victim, path), 0);
 	assert_true(write_config(f, "{}"));
 	expect_config(f, "{}");
 	unlink(path);
@@ -183,13 +191,6 @@ static void config_takes_the_place_of_anything(void **state)
 	put(at(f, ".openclaw/openclaw.json/x"), "x");
 	assert_true(write_config(f, "{}"));
 	expect_config(f, "{}");
-	unlink(path);
-
-	assert_int_equal(link(victim, path), 0);
-	assert_true(write_config(f, "{\"b\":1}"));
-	expect_config(f, "{\"b\":1}");
-	put(path, "");
-	expect(victim, S_IFREG | 0644, 0);
 }
 
 static void half_a_config_of_a_crash_is_replaced(void **state)
@@ -281,13 +282,18 @@ static void dig(const char *from, int depth)
 
 static void delete_reaches_any_depth(void **state)
 {
+	struct rlimit usual, few = { .rlim_cur = 128 };
 	struct fixture *f = *state;
 	struct err e = ERR_INIT;
 
 	make(f);
 	dig(at(f, "workspace"), 3000);
 	dig(at(f, ".openclaw"), 65);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+	few.rlim_max = usual.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
 	assert_ok(files_delete(f->files, USER, FIRST, &e), &e);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
 	assert_int_not_equal(access(at(f, ""), F_OK), 0);
 }
 

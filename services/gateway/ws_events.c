@@ -1,0 +1,164 @@
+#include "ws_events.h"
+
+#include "base/json.h"
+#include "base/log.h"
+#include "ws_topics.h"
+
+#include <stdatomic.h>
+
+#define WAITING_MAX ((size_t)64 << 20) /* bytes of events that the loop has not come to yet */
+
+struct ws_events {
+	struct ws *ws;
+	struct bus *bus;
+	natsStatistics *heard, *looked; /* of the listener's thread, of the loop's */
+	_Atomic size_t waiting;         /* bytes */
+	_Atomic bool has_lost;          /* an event was dropped */
+
+	unsigned long long reconnects; /* as of the last event or look; the loop's */
+};
+
+struct event {
+	struct ws_task task; /* first */
+	struct ws_events *from;
+	unsigned long long reconnects;
+	struct ws_position at;
+	struct ws_text *text;
+	char topic[WS_TOPIC_SIZE];
+};
+
+struct ended {
+	struct ws_task task; /* first */
+	char session_id[UUID_SIZE];
+};
+
+static unsigned long long reconnects_of(struct ws_events *ev, natsStatistics *stats)
+{
+	uint64_t in_msgs, in_bytes, out_msgs, out_bytes, reconnects = 0;
+
+	if (natsConnection_GetStats(bus_nats(ev->bus), stats) == NATS_OK)
+		(void)natsStatistics_GetCounts(stats, &in_msgs, &in_bytes, &out_msgs, &out_bytes,
+		                               &reconnects);
+	return reconnects;
+}
+
+/* The loop's thread. What came after a reconnect must not overtake what was missed during it. */
+static void look(struct ws *w, struct ws_events *ev, unsigned long long reconnects)
+{
+	bool has_lost = atomic_exchange(&ev->has_lost, false);
+
+	if (reconnects == ev->reconnects && !has_lost)
+		return;
+	ev->reconnects = reconnects;
+	ws_topics_resume_all(ws_topics_of(w));
+}
+
+void ws_events_look(struct ws_events *ev)
+{
+	look(ev->ws, ev, reconnects_of(ev, ev->looked));
+}
+
+static void deliver(struct ws *w, struct ws_task *task)
+{
+	struct event *v = (struct event *)task;
+
+	atomic_fetch_sub(&v->from->waiting, v->text->len);
+	look(w, v->from, v->reconnects);
+	ws_topics_event(ws_topics_of(w), v->topic, &v->at, v->text);
+	ws_text_drop(v->text);
+	free(v);
+}
+
+static const char *header(natsMsg *msg, const char *name)
+{
+	const char *value = NULL;
+
+	return natsMsgHeader_Get(msg, name, &value) == NATS_OK && value ? value : "";
+}
+
+static void on_event(natsMsg *msg, void *ctx)
+{
+	struct ws_events *ev = ctx;
+	const char *topic = header(msg, "Zaki-Topic");
+	size_t len = (size_t)natsMsg_GetDataLength(msg);
+	struct event *v = calloc(1, sizeof(*v));
+
+	if (!v || strlen(topic) >= sizeof(v->topic) ||
+	    !ws_position_parse(header(msg, "Zaki-Position"), &v->at)) {
+		free(v);
+		log_error("a delivery is not what it should be", "topic", topic);
+		return;
+	}
+	if (atomic_load(&ev->waiting) > WAITING_MAX || !(v->text = ws_text_new(natsMsg_GetData(msg), len))) {
+		free(v);
+		atomic_store(&ev->has_lost, true);
+		return;
+	}
+	atomic_fetch_add(&ev->waiting, len);
+	v->task.run = deliver;
+	v->from = ev;
+	v->reconnects = reconnects_of(ev, ev->heard);
+	memcpy(v->topic, topic, strlen(topic));
+	ws_post(ev->ws, &v->task);
+}
+
+static void close_ended(struct ws *w, struct ws_task *task)
+{
+	struct ended *d = (struct ended *)task;
+
+	ws_close_session(w, d->session_id, WS_CLOSE_SIGNED_OUT, "the session has ended");
+	free(d);
+}
+
+static void on_session_ended(natsMsg *msg, void *ctx)
+{
+	struct ws_events *ev = ctx;
+	OWN(arena) struct arena a = { .limit = 4096 };
+	OWN(json) cJSON *doc = NULL;
+	struct session_ended_evt in;
+	struct err e = ERR_INIT;
+	struct ended *d;
+
+	if (json_parse(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg), &doc, &e) < 0 ||
+	    wire_decode(&wire_session_ended_evt, doc, NULL, &a, &in, &e) < 0) {
+		log_error("an event is not what it should be", "subject", natsMsg_GetSubject(msg),
+		          "field", e.field, "error", e.msg);
+		return;
+	}
+	d = calloc(1, sizeof(*d));
+	if (!d)
+		return; /* each socket's session is looked at again anyway */
+	d->task.run = close_ended;
+	memcpy(d->session_id, in.session_id, sizeof(d->session_id));
+	ws_post(ev->ws, &d->task);
+}
+
+int ws_events_start(struct ws *w, struct ws_events **ret, struct err *e)
+{
+	struct ws_events *ev = calloc(1, sizeof(*ev));
+	struct bus *bus = ws_app(w)->bus;
+	char subject[64];
+
+	if (!ev)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	*ret = ev;
+	ev->ws = w;
+	ev->bus = bus;
+	if (natsStatistics_Create(&ev->heard) != NATS_OK ||
+	    natsStatistics_Create(&ev->looked) != NATS_OK)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	ev->reconnects = reconnects_of(ev, ev->looked);
+	snprintf(subject, sizeof(subject), "zaki.rt.%s", bus_instance_id(bus));
+	if (bus_listen(bus, subject, on_event, ev, e) < 0)
+		return -1;
+	return bus_listen(bus, subjects[SUBJ_EVT_SESSION_ENDED].name, on_session_ended, ev, e);
+}
+
+void ws_events_free(struct ws_events *ev)
+{
+	if (!ev)
+		return;
+	natsStatistics_Destroy(ev->heard);
+	natsStatistics_Destroy(ev->looked);
+	free(ev);
+}
