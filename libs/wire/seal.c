@@ -8,6 +8,8 @@
 #define TAG_LEN    crypto_aead_xchacha20poly1305_ietf_ABYTES
 #define B64        sodium_base64_VARIANT_URLSAFE_NO_PADDING
 
+#define B64_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
 _Static_assert(sizeof(((struct seal *)0)->key) == crypto_aead_xchacha20poly1305_ietf_KEYBYTES,
                "key size");
 
@@ -55,6 +57,9 @@ int seal_open(const struct seal *s, const char *where, const char *sealed, struc
 
 	if (strncmp(sealed, PREFIX, PREFIX_LEN) != 0)
 		return err_field(e, "", "must come sealed");
+	/* libsodium 1.0.18 also reads every byte above 0x7f, as '_'. */
+	if (strspn(sealed + PREFIX_LEN, B64_LETTERS) != len - PREFIX_LEN)
+		return err_field(e, "", "is not sealed for this place");
 
 	raw = arena_alloc(a, len);
 	text = arena_alloc(a, len); /* longer than the plain text can be; zeroed, so it ends */

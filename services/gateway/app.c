@@ -5,6 +5,7 @@
 #include "http.h"
 #include "limit.h"
 #include "origin.h"
+#include "ws.h"
 
 #define WORKERS   8
 #define QUEUE_MAX 16384 /* a reconnect of all sockets at once fits */
@@ -30,7 +31,7 @@ int app_start(void *closure, struct bus *b, struct err *e)
 	    health_new(app, &app->health, e) < 0 ||
 	    pool_new(WORKERS, QUEUE_MAX, work, &app->workers, e) < 0)
 		return -1;
-	return http_start(app, &app->http, e);
+	return http_start(app, &app->http, e) < 0 ? -1 : ws_start(app, &app->ws, e);
 }
 
 void app_quiesce(void *closure)
@@ -39,6 +40,8 @@ void app_quiesce(void *closure)
 
 	if (app->http)
 		http_quiesce(app->http);
+	if (app->ws)
+		ws_quiesce(app->ws);
 	pool_free(app->workers);
 	app->workers = NULL;
 }
@@ -47,6 +50,7 @@ void app_stop(void *closure)
 {
 	struct app *app = closure;
 
+	ws_free(app->ws);
 	http_stop(app->http);
 	health_free(app->health);
 	limit_free(app->limit);

@@ -3,34 +3,37 @@
 
 #include "app.h"
 
+#define AT(field)  offsetof(struct app, field)
+#define PUBLIC_URL "http://localhost:8080"
+
 /* clang-format off */
 static const struct conf_key conf[] = {
-	/* environment           type      where                                       default                  min max     secret */
-	{ "BIND_ADDRESS",        CONF_STR, offsetof(struct app, bind_address),         "127.0.0.1",             7,  15,     false,
+	/* environment           type      where                    default      min max      secret */
+	{ "BIND_ADDRESS",        CONF_STR, AT(bind_address),        "127.0.0.1", 7,  15,      false,
 	  "IPv4 address to listen on" },
-	{ "PORT",                CONF_INT, offsetof(struct app, port),                 "3000",                  1,  65535,  false,
+	{ "PORT",                CONF_INT, AT(port),                "3000",      1,  65535,   false,
 	  "Port of the REST API" },
-	{ "WS_PORT",             CONF_INT, offsetof(struct app, ws_port),              "3001",                  1,  65535,  false,
+	{ "WS_PORT",             CONF_INT, AT(ws_port),             "3001",      1,  65535,   false,
 	  "Port of the WebSocket" },
-	{ "REDIS_URL",           CONF_STR, offsetof(struct app, redis_url),            NULL,                    8,  4096,   true,
+	{ "REDIS_URL",           CONF_STR, AT(redis_url),           NULL,        8,  4096,    true,
 	  "Redis server: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]" },
-	{ "JWT_SECRET",          CONF_STR, offsetof(struct app, jwt_secret),           NULL,                    32, 4096,   true,
+	{ "JWT_SECRET",          CONF_STR, AT(jwt_secret),          NULL,        32, 4096,    true,
 	  "Signs access tokens; the same for auth" },
-	{ "JWT_SECRET_PREVIOUS", CONF_STR, offsetof(struct app, jwt_secret_previous),  "",                      0,  4096,   true,
+	{ "JWT_SECRET_PREVIOUS", CONF_STR, AT(jwt_secret_previous), "",          0,  4096,    true,
 	  "The one before, still accepted" },
-	{ "PUBLIC_URL",          CONF_STR, offsetof(struct app, public_url),           "http://localhost:8080", 8,  2048,   false,
+	{ "PUBLIC_URL",          CONF_STR, AT(public_url),          PUBLIC_URL,  8,  2048,    false,
 	  "Where people reach the platform; https makes answers say so (HSTS)" },
-	{ "CORS_ORIGINS",        CONF_STR, offsetof(struct app, cors_origins),         "",                      0,  4096,   false,
+	{ "CORS_ORIGINS",        CONF_STR, AT(cors_origins),        "",          0,  4096,    false,
 	  "Further origins whose pages may use the API: https://a.example,https://b.example" },
-	{ "TRUSTED_PROXIES",     CONF_STR, offsetof(struct app, trusted_proxies),      "127.0.0.1",             0,  4096,   false,
+	{ "TRUSTED_PROXIES",     CONF_STR, AT(trusted_proxies),     "127.0.0.1", 0,  4096,    false,
 	  "Addresses or networks whose X-Forwarded-For counts: 127.0.0.1,10.0.0.0/8" },
-	{ "RATE_API_PER_MIN",    CONF_INT, offsetof(struct app, rate_api_per_min),     "100",                   1,  1000000, false,
+	{ "RATE_API_PER_MIN",    CONF_INT, AT(rate_api_per_min),    "100",       1,  1000000, false,
 	  "Requests a minute a user may send" },
-	{ "RATE_AUTH_PER_MIN",   CONF_INT, offsetof(struct app, rate_auth_per_min),    "5",                     1,  1000000, false,
+	{ "RATE_AUTH_PER_MIN",   CONF_INT, AT(rate_auth_per_min),   "5",         1,  1000000, false,
 	  "Sign-ups and sign-ins a minute an address may try" },
-	{ "WS_PER_USER",         CONF_INT, offsetof(struct app, ws_per_user),          "10",                    1,  1000000, false,
+	{ "WS_PER_USER",         CONF_INT, AT(ws_per_user),         "10",        1,  1000000, false,
 	  "WebSockets a user may have, over all gateways" },
-	{ "HTTP_THREADS",        CONF_INT, offsetof(struct app, http_threads),         "64",                    4,  4096,   false,
+	{ "HTTP_THREADS",        CONF_INT, AT(http_threads),        "64",        4,  4096,    false,
 	  "HTTP connections served at once" },
 };
 /* clang-format on */
@@ -48,7 +51,6 @@ static const struct svc_def def = {
 int main(int argc, char **argv)
 {
 	static struct app app;
-	nats_Open(0);
 
 	return svc_main(&def, &app, argc, argv);
 }

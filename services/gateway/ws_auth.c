@@ -28,8 +28,7 @@ static int read_value(const char *value, struct ws_person *p, struct err *e)
 	errno = 0;
 	p->expires_s = strtoll(value + 2 * UUID_SIZE, &end, 10);
 	if (value[id_len] != ' ' || value[2 * id_len + 1] != ' ' || errno || *end ||
-	    p->expires_s < 0 || !uuid_is_valid(p->ctx.user_id) ||
-	    !uuid_is_valid(p->ctx.session_id))
+	    p->expires_s < 0 || !uuid_is_valid(p->ctx.user_id) || !uuid_is_valid(p->ctx.session_id))
 		return not_valid("the ticket", e);
 	return 0;
 }

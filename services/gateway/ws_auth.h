@@ -11,7 +11,8 @@
  * p->expires_s; whether the session goes on is ws_slot.h's to find out. ERR_UNAUTHENTICATED, or
  * ERR_UNAVAILABLE where Redis has to be asked and is away. Any thread; may wait for Redis.
  */
-int ws_auth_request(struct app *app, const struct ws_request *r, struct ws_person *p, struct err *e);
+int ws_auth_request(struct app *app, const struct ws_request *r, struct ws_person *p,
+                    struct err *e);
 
 /* The same for a socket that is open: exactly one of them is not "". */
 int ws_auth_again(struct app *app, const char *ticket, const char *token, struct ws_person *p,

@@ -23,7 +23,7 @@ struct ws_call {
 	struct bus_ctx ctx;
 	struct ws_client *client; /* held; only of WS_CALL_SUBSCRIBE */
 
-	struct arena arena;        /* of the reply */
+	struct arena arena; /* of the reply */
 	struct rt_subscribed reply;
 	struct err err; /* ERR_NONE: it went well */
 };

@@ -102,7 +102,8 @@ void ws_client_send_event(struct ws_client *c, struct ws_text *t)
 {
 	queue(c, t, true);
 	if (c->queued_events > WS_QUEUE_MSGS_MAX || c->queued_events_bytes > WS_QUEUE_BYTES_MAX)
-		ws_client_close(c, WS_CLOSE_TRY_LATER, "too slow: come back with your last position");
+		ws_client_close(c, WS_CLOSE_TRY_LATER,
+		                "too slow: come back with your last position");
 }
 
 void ws_client_send_frame(struct ws_client *c, const struct ws_frame_out *f)
@@ -113,10 +114,9 @@ void ws_client_send_frame(struct ws_client *c, const struct ws_frame_out *f)
 void ws_client_send_error(struct ws_client *c, const char *topic, const char *trace_id,
                           const struct err *e)
 {
-	const struct ws_frame_out f = { .event = "error",
-		                        .topic = topic,
-		                        .trace_id = trace_id,
-		                        .err = e };
+	const struct ws_frame_out f = {
+		.event = "error", .topic = topic, .trace_id = trace_id, .err = e
+	};
 
 	ws_client_send_frame(c, &f);
 }

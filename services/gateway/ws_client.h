@@ -4,7 +4,7 @@
 #include "bus/bus.h"
 #include "ws_text.h"
 
-#include <libwebsockets.h>
+#include "lws.h"
 
 /*
  * One socket: who it is, and what waits to be written to it. Everything here happens on the event
@@ -24,16 +24,16 @@
 #define WS_DEAD_MS         40000 /* nothing was heard for so long: nobody is there */
 
 /* Close codes beside those of RFC 6455. */
-#define WS_CLOSE_TRY_LATER 1013
+#define WS_CLOSE_TRY_LATER  1013
 #define WS_CLOSE_SIGNED_OUT 4401
 
 struct ws_sub;
 
 /* What is known of a client before its socket is one. */
 struct ws_person {
-	struct bus_ctx ctx;      /* user, session, address, and the upgrade's trace */
-	long long expires_s;     /* unix; of the token or session it came with; 0: none */
-	char slot[48];           /* its place among the user's sockets (ws_slot.h) */
+	struct bus_ctx ctx;  /* user, session, address, and the upgrade's trace */
+	long long expires_s; /* unix; of the token or session it came with; 0: none */
+	char slot[48];       /* its place among the user's sockets (ws_slot.h) */
 };
 
 struct ws_queued;
@@ -45,9 +45,9 @@ struct ws_client {
 	struct ws_person person;
 
 	struct ws_queued *first, *last;
-	size_t queued, queued_bytes;           /* all */
+	size_t queued, queued_bytes;               /* all */
 	size_t queued_events, queued_events_bytes; /* of these, the events */
-	char *rx; /* a message whose end has not come yet */
+	char *rx;                                  /* a message whose end has not come yet */
 	size_t rx_len;
 
 	struct ws_sub *subs;
@@ -56,8 +56,8 @@ struct ws_client {
 
 	int close_code; /* not 0: it is being closed */
 	char close_reason[124];
-	long long kill_ms;  /* monotonic; when it is cut if it has not gone by then */
-	long long check_ms; /* monotonic; when its session is looked at again */
+	long long kill_ms;   /* monotonic; when it is cut if it has not gone by then */
+	long long check_ms;  /* monotonic; when its session is looked at again */
 	long long frames_ms; /* monotonic; as of when budget is */
 	long long budget;    /* thousandths of frames that it may send */
 	bool is_checking;

@@ -89,7 +89,8 @@ static void on_event(natsMsg *msg, void *ctx)
 		log_error("a delivery is not what it should be", "topic", topic);
 		return;
 	}
-	if (atomic_load(&ev->waiting) > WAITING_MAX || !(v->text = ws_text_new(natsMsg_GetData(msg), len))) {
+	if (atomic_load(&ev->waiting) > WAITING_MAX ||
+	    !(v->text = ws_text_new(natsMsg_GetData(msg), len))) {
 		free(v);
 		atomic_store(&ev->has_lost, true);
 		return;

@@ -23,8 +23,8 @@ enum ws_verb { WS_SUBSCRIBE, WS_UNSUBSCRIBE, WS_UNSUBSCRIBE_ALL, WS_AUTHENTICATE
 
 struct ws_frame {
 	enum ws_verb verb;
-	char topic[WS_TOPIC_SIZE];       /* "" where the verb has none, or it is none */
-	char since[WS_POSITION_SIZE];    /* "": from now on */
+	char topic[WS_TOPIC_SIZE];          /* "" where the verb has none, or it is none */
+	char since[WS_POSITION_SIZE];       /* "": from now on */
 	char ticket[WS_CREDENTIAL_MAX + 1]; /* "" or */
 	char token[WS_CREDENTIAL_MAX + 1];
 };

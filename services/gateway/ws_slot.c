@@ -7,8 +7,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define BUCKETS 1024
-#define KEY_MAX 128
+#define BUCKETS  1024
+#define KEY_MAX  128
 #define TEXT_(n) #n
 #define TEXT(n)  TEXT_(n)
 
@@ -30,9 +30,12 @@ static struct redis_script script = {
 		"  end "
 		"  if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 3 end "
 		"end "
-		"redis.call('ZADD', KEYS[1], now + " TEXT(WS_SLOT_S) ", ARGV[1]) "
-		"redis.call('EXPIRE', KEYS[1], " TEXT(WS_SLOT_S) ") "
-		"return redis.call('EXISTS', KEYS[3]) == 1 and 0 or 2"
+		"redis.call('ZADD', KEYS[1], now + " TEXT(
+			WS_SLOT_S) ", ARGV[1]) "
+				   "redis.call('EXPIRE', KEYS[1], " TEXT(
+					   WS_SLOT_S) ") "
+						      "return redis.call('EXISTS', KEYS[3]) == 1 "
+						      "and 0 or 2"
 };
 
 enum { SLOT_GOOD, SLOT_REVOKED, SLOT_NOT_KNOWN, SLOT_NONE_LEFT };
@@ -224,7 +227,8 @@ int ws_slots_beat(struct ws_slots *s, bool *ret_is_lost, struct err *e)
 
 	snprintf(key, sizeof(key), "zaki:rt:gateway:%s", bus_instance_id(s->app->bus));
 	if (run_id_of(s->app->redis, run_id, e) < 0 ||
-	    REDIS_CALL(s->app->redis, &before, e, "SET", key, "1", "EX", TEXT(WS_BEAT_S), "GET") < 0)
+	    REDIS_CALL(s->app->redis, &before, e, "SET", key, "1", "EX", TEXT(WS_BEAT_S), "GET") <
+	            0)
 		return -1;
 	/* A Redis that began anew from a file may know the gateway, but not its latest topics. */
 	*ret_is_lost = before->type == REDIS_REPLY_NIL || strcmp(run_id, s->run_id) != 0;

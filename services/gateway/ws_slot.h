@@ -10,8 +10,8 @@
  * Redis is away this gateway's own sockets are counted. Any thread; each call may wait for Redis and
  * the bus.
  */
-#define WS_SLOT_S 150 /* a socket that is not kept for so long is gone; kept every WS_CHECK_MS */
-#define WS_BEAT_S 30  /* life of a gateway's own key; renewed every WS_BEAT_MS */
+#define WS_SLOT_S  150 /* a socket that is not kept for so long is gone; kept every WS_CHECK_MS */
+#define WS_BEAT_S  30  /* life of a gateway's own key; renewed every WS_BEAT_MS */
 #define WS_BEAT_MS 2000
 
 struct ws_slots;

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 
-#include <libwebsockets.h>
+#include "lws.h"
 
 struct ws_text *ws_text_new(const char *data, size_t len)
 {

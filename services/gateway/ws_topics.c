@@ -5,11 +5,11 @@
 #include "ws_call.h"
 #include "ws_sub.h"
 
-#define BUCKETS      4096
-#define QUIET_BYTES  65536 /* a client that waits for no more than this has its next turn */
-#define IDLE_MS      3000  /* a topic that nobody listens to is kept, for those who come back */
-#define RETRY_MS     1000
-#define RESUMES_MAX  64 /* topics resumed at once */
+#define BUCKETS     4096
+#define QUIET_BYTES 65536 /* a client that waits for no more than this has its next turn */
+#define IDLE_MS     3000  /* a topic that nobody listens to is kept, for those who come back */
+#define RETRY_MS    1000
+#define RESUMES_MAX 64 /* topics resumed at once */
 
 struct ws_topic {
 	struct ws_topic *next;

@@ -43,7 +43,8 @@ enum place {
 
 struct sight {
 	struct engine_state container;
-	struct probe_report probe;      /* read only while the container runs and is to */
+	bool has_probe;
+	struct probe_report probe;
 	char spec[CONTAINER_SPEC_SIZE]; /* what the settings would make now */
 	long long now_ms;               /* unix ms */
 	long long ready_timeout_ms;

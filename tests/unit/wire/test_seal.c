@@ -66,13 +66,17 @@ static void another_place_does_not_open_it(void **state)
 
 static void no_bit_may_be_turned(void **state)
 {
-	char sealed[512];
+	char sealed[1024];
 
 	(void)state;
-	make("m.f", "a secret", sealed, sizeof(sealed));
+	/* Long enough that every letter of its text form occurs. */
+	make("m.f",
+	     "a secret of some length, so that its sealed form is long: 0123456789 0123456789 "
+	     "0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789",
+	     sealed, sizeof(sealed));
 	for (size_t i = 0; i < strlen(sealed); i++) {
-		for (int bit = 0; bit < 7; bit++) {
-			char turned[512];
+		for (int bit = 0; bit < 8; bit++) {
+			char turned[1024];
 
 			memcpy(turned, sealed, sizeof(turned));
 			turned[i] = (char)(turned[i] ^ (1 << bit));
