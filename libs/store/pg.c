@@ -120,13 +120,15 @@ static int conn_open(struct pg_conn *c, struct err *e)
 	if (PQstatus(c->pg) != CONNECTION_OK) {
 		err_set(e, ERR_UNAVAILABLE, "postgres: %.*s",
 		        (int)strcspn(PQerrorMessage(c->pg), "\n"), PQerrorMessage(c->pg));
+		e->retry_after_s = PG_RETRY_AFTER_S;
 		pg_conn_drop(c);
 		return -1;
 	}
 	PQsetNoticeReceiver(c->pg, drop_notice, NULL);
 	if (PQsetnonblocking(c->pg, 1) != 0) {
 		pg_conn_drop(c);
-		return err_set(e, ERR_UNAVAILABLE, "postgres: cannot make the socket non-blocking");
+		return err_busy(e, ERR_UNAVAILABLE, PG_RETRY_AFTER_S,
+		                "postgres: cannot make the socket non-blocking");
 	}
 
 	snprintf(set, sizeof(set),
@@ -207,8 +209,8 @@ int pg_take(struct pg_pool *p, struct pg_conn **ret, struct err *e)
 	int r;
 
 	if (!c)
-		return err_set(e, ERR_UNAVAILABLE, "postgres: all %zu connections are in use",
-		               p->size);
+		return err_busy(e, ERR_UNAVAILABLE, PG_RETRY_AFTER_S,
+		                "postgres: all connections are in use");
 	c->constraint[0] = '\0';
 	if (is_alive(c)) {
 		*ret = c;
@@ -218,7 +220,8 @@ int pg_take(struct pg_pool *p, struct pg_conn **ret, struct err *e)
 	pg_conn_drop(c);
 	if (!may_try(p)) {
 		put_back(c);
-		return err_set(e, ERR_UNAVAILABLE, "postgres: away since a moment ago");
+		return err_busy(e, ERR_UNAVAILABLE, PG_RETRY_AFTER_S,
+		                "postgres: away since a moment ago");
 	}
 	r = conn_open(c, e);
 	tried(p, r < 0);

@@ -25,6 +25,8 @@ struct pg_conn {
 	char constraint[64];
 };
 
+#define PG_RETRY_AFTER_S 1 /* what a client is told while the database is away */
+
 void pg_conn_drop(struct pg_conn *c); /* closes what is open; forgets what was prepared */
 bool pg_conn_in_tx(const struct pg_conn *c);
 

@@ -32,7 +32,7 @@ static const struct {
 static int lost(struct pg_conn *c, struct err *e)
 {
 	c->is_stale = true;
-	return err_set(e, ERR_UNAVAILABLE, "postgres: connection lost");
+	return err_busy(e, ERR_UNAVAILABLE, PG_RETRY_AFTER_S, "postgres: connection lost");
 }
 
 /* Only states whose text names things of the schema or the server are told with it: others quote
@@ -57,7 +57,10 @@ static int from_result(struct pg_conn *c, const PGresult *res, struct err *e)
 	}
 	is_told = text && (strncmp(state, "42", 2) == 0 || strncmp(state, "57", 2) == 0 ||
 	                   strncmp(state, "53", 2) == 0);
-	return err_set(e, code, "postgres: SQLSTATE %s %s", state, is_told ? text : c->constraint);
+	err_set(e, code, "postgres: SQLSTATE %s %s", state, is_told ? text : c->constraint);
+	if (code == ERR_UNAVAILABLE)
+		e->retry_after_s = PG_RETRY_AFTER_S;
+	return -1;
 }
 
 /* Waits until a result can be read without blocking. */

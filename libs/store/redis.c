@@ -6,9 +6,10 @@
 #include <poll.h>
 #include <pthread.h>
 
-#define REDIS_ARGS_MAX 32
-#define REDIS_WAIT_MS  (REDIS_CONNECT_MS + REDIS_CALL_MS) /* for a connection that is free */
-#define REDIS_PORT     6379
+#define REDIS_ARGS_MAX      32
+#define REDIS_RETRY_AFTER_S 1 /* what a client is told while the server is away */
+#define REDIS_WAIT_MS       (REDIS_CONNECT_MS + REDIS_CALL_MS) /* for a connection that is free */
+#define REDIS_PORT          6379
 
 struct redis {
 	pthread_mutex_t lock; /* guards all below but where to connect */
@@ -175,6 +176,13 @@ void redis_close(struct redis *r)
 	free(r);
 }
 
+static int unavailable(struct err *e, const char *why)
+{
+	err_set(e, ERR_UNAVAILABLE, "redis: %.120s", why);
+	e->retry_after_s = REDIS_RETRY_AFTER_S;
+	return -1;
+}
+
 /* An error reply that passes by itself: the server loads its data, is a replica, is full, is busy
  * with a script. */
 static int from_error(const redisReply *reply, struct err *e)
@@ -184,7 +192,7 @@ static int from_error(const redisReply *reply, struct err *e)
 
 	for (size_t i = 0; i < COUNT(passing); i++)
 		if (strncmp(reply->str, passing[i], strlen(passing[i])) == 0)
-			return err_set(e, ERR_UNAVAILABLE, "redis: %.120s", reply->str);
+			return unavailable(e, reply->str);
 	return err_set(e, ERR_INTERNAL, "redis: %.120s", reply->str);
 }
 
@@ -194,7 +202,7 @@ static int simple(redisContext *c, int argc, const char **argv, struct err *e)
 	int r = 0;
 
 	if (!reply)
-		return err_set(e, ERR_UNAVAILABLE, "redis: %s", c->errstr);
+		return unavailable(e, c->errstr);
 	if (reply->type == REDIS_REPLY_ERROR)
 		r = from_error(reply, e);
 	freeReplyObject(reply);
@@ -225,7 +233,7 @@ static redisContext *conn_open(const struct redis *r, struct err *e)
 		return NULL;
 	}
 	if (c->err || redisSetTimeout(c, call) != REDIS_OK) {
-		err_set(e, ERR_UNAVAILABLE, "redis: %s", c->errstr);
+		unavailable(e, c->errstr);
 		redisFree(c);
 		return NULL;
 	}
@@ -269,7 +277,7 @@ static int take(struct redis *r, redisContext **ret, bool *is_try, struct err *e
 	pthread_mutex_lock(&r->lock);
 	*is_try = r->is_away && !r->is_trying && clock_mono_ms() >= r->next_try_ms;
 	if (r->is_away && !*is_try) {
-		result = err_set(e, ERR_UNAVAILABLE, "redis: away since a moment ago");
+		result = unavailable(e, "away since a moment ago");
 	} else {
 		while (r->idle_count == 0 && r->left == 0 && waited != ETIMEDOUT)
 			waited = pthread_cond_timedwait(&r->freed, &r->lock, &until);
@@ -279,7 +287,7 @@ static int take(struct redis *r, redisContext **ret, bool *is_try, struct err *e
 		else if (r->left > 0)
 			r->left--;
 		else
-			result = err_set(e, ERR_UNAVAILABLE, "redis: all connections are in use");
+			result = unavailable(e, "all connections are in use");
 		r->is_trying |= *is_try && result == 0;
 	}
 	pthread_mutex_unlock(&r->lock);
@@ -326,7 +334,7 @@ int redis_call(struct redis *r, const char *const *args, const size_t *lens, siz
 	reply = redisCommandArgv(c, (int)count, (const char **)args, lens);
 	if (!reply) {
 		is_away = is_silence(c);
-		err_set(e, ERR_UNAVAILABLE, "redis: %s", c->errstr);
+		unavailable(e, c->errstr);
 		redisFree(c);
 		c = NULL;
 	}

@@ -8,7 +8,7 @@
 
 #include <strings.h>
 
-#define READ_MS     10000 /* a whole body */
+#define READ_MS     5000 /* a whole body */
 #define DISCARD_MS  1000
 #define DISCARD_MAX (4LL << 20) /* bytes */
 
@@ -30,6 +30,7 @@ static int too_large(struct exchange *x, struct err *e)
 static int ended_early(struct exchange *x, struct err *e)
 {
 	x->must_close = true;
+	x->body_left = 0; /* there is nothing more to wait for */
 	return err_field(e, "", "the body ended early or came too slowly");
 }
 
@@ -154,7 +155,7 @@ void body_discard(struct exchange *x)
 	char data[4096];
 	int n = 0;
 
-	while (x->body_left != 0) {
+	while (x->body_left != 0 && x->body_left <= DISCARD_MAX) {
 		n = mg_read(x->conn, data, sizeof(data));
 		got += n;
 		if (n <= 0 || got > DISCARD_MAX || clock_mono_ms() > until_ms)

@@ -244,6 +244,8 @@ static int listen_on(struct http *h, struct err *e)
 		                  threads,
 		                  "enable_directory_listing",
 		                  "no",
+		                  "enable_auth_domain_check",
+		                  "no",
 		                  "decode_url",
 		                  "no",
 		                  "enable_keep_alive",

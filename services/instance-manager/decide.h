@@ -55,6 +55,7 @@ struct decision {
 	enum action action;
 	enum place place;
 	enum drift drift;
+	const char *drift_text;  /* for people; a constant; NULL: none */
 	bool is_restart_counted; /* it failed, and was or will be restarted */
 	bool needs_probe;        /* nothing else of it counts: probe, and decide again */
 	long long delay_ms;      /* with ACT_NONE: until the next look */

@@ -41,31 +41,30 @@ int on_list(struct call *c, struct err *e)
 	struct instance_list *out = CALL_OUT(c, instance_list);
 	struct app *app = c->app;
 	OWN(pg_conn) struct pg_conn *db = NULL;
-	long long limit = in->has_limit ? in->limit : LIST_DEFAULT;
+	const long long limit = in->has_limit ? in->limit : LIST_DEFAULT;
+	/* One more than is shown: is there a next page? */
+	struct store_page page = { .limit = limit + 1 };
 	struct cursor after;
-	struct instance *list;
-	size_t count, shown;
 	char text[CURSOR_SIZE];
 
-	if (need_user(c, e) < 0 || (in->cursor && cursor_parse(in->cursor, &after, e) < 0) ||
-	    pg_take(app->db, &db, e) < 0 ||
-	    store_list(db, c->ctx.user_id, in->cursor ? &after : NULL, limit + 1, &c->arena, &list,
-	               &count, e) < 0)
+	if (need_user(c, e) < 0 || (in->cursor && cursor_parse(in->cursor, &after, e) < 0))
+		return -1;
+	page.after = in->cursor ? &after : NULL;
+	if (pg_take(app->db, &db, e) < 0 || store_list(db, c->ctx.user_id, &c->arena, &page, e) < 0)
 		return -1;
 
-	/* One more was asked for than is shown: is there a next page? */
-	shown = count > (size_t)limit ? (size_t)limit : count;
-	out->items = arena_alloc(&c->arena, (shown + 1) * sizeof(*out->items));
-	out->items_count = shown;
+	out->items_count = page.count > (size_t)limit ? (size_t)limit : page.count;
+	out->items = arena_alloc(&c->arena, (out->items_count + 1) * sizeof(*out->items));
 	if (!out->items)
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	for (size_t i = 0; i < shown; i++)
-		if (instance_to_view(&list[i], &c->arena, &out->items[i], e) < 0)
+	for (size_t i = 0; i < out->items_count; i++)
+		if (instance_to_view(&page.list[i], &c->arena, &out->items[i], e) < 0)
 			return -1;
-	if (count > shown) {
-		struct cursor last = { .created_us = list[shown - 1].created_us };
+	if (page.count > out->items_count) {
+		const struct instance *shown = &page.list[out->items_count - 1];
+		struct cursor last = { .created_us = shown->created_us };
 
-		snprintf(last.id, sizeof(last.id), "%s", list[shown - 1].id);
+		snprintf(last.id, sizeof(last.id), "%s", shown->id);
 		out->next_cursor = arena_strdup(&c->arena, cursor_text(&last, text));
 		if (!out->next_cursor)
 			return err_set(e, ERR_INTERNAL, "out of memory");

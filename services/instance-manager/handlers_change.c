@@ -76,6 +76,8 @@ static int conceive(struct call *c, struct birth *b, struct err *e)
 	struct telegram_bot bot;
 
 	b->provider = in->provider;
+	if (!in->model && !app->default_model[0])
+		return err_field(e, "model", "must be given: this platform has no default model");
 	snprintf(i->model, sizeof(i->model), "%s", in->model ? in->model : app->default_model);
 	if (check_model(app, i->model, in->provider, e) < 0 ||
 	    bot_ask(app, in->bot_token, &c->arena, &bot, e) < 0)

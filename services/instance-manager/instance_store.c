@@ -37,8 +37,8 @@ int store_lock(struct pg_conn *c, const char *user_id, const char *id, struct in
 	return one(c, sql, user_id, id, ret, e);
 }
 
-int store_list(struct pg_conn *c, const char *user_id, const struct cursor *after, long long limit,
-               struct arena *a, struct instance **ret, size_t *ret_count, struct err *e)
+int store_list(struct pg_conn *c, const char *user_id, struct arena *a, struct store_page *page,
+               struct err *e)
 {
 	static const char sql[] =
 		"SELECT " INSTANCE_COLUMNS " FROM instances"
@@ -47,30 +47,26 @@ int store_list(struct pg_conn *c, const char *user_id, const struct cursor *afte
 		" ORDER BY created_at DESC, id DESC LIMIT $4";
 	OWN(pg_result) PGresult *res = NULL;
 	struct params p = { 0 };
-	struct instance *list;
-	size_t count;
 
 	params_text(&p, user_id);
-	if (after) {
-		params_int(&p, after->created_us);
-		params_text(&p, after->id);
+	if (page->after) {
+		params_int(&p, page->after->created_us);
+		params_text(&p, page->after->id);
 	} else {
 		params_text(&p, NULL);
 		params_text(&p, NULL);
 	}
-	params_int(&p, limit);
+	params_int(&p, page->limit);
 	if (pg_query(c, sql, p.values, p.count, &res, e) < 0)
 		return -1;
 
-	count = (size_t)PQntuples(res);
-	list = arena_alloc(a, (count + 1) * sizeof(*list));
-	if (!list)
+	page->count = (size_t)PQntuples(res);
+	page->list = arena_alloc(a, (page->count + 1) * sizeof(*page->list));
+	if (!page->list)
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	for (size_t i = 0; i < count; i++)
-		if (instance_from_row(res, (int)i, &list[i], e) < 0)
+	for (size_t i = 0; i < page->count; i++)
+		if (instance_from_row(res, (int)i, &page->list[i], e) < 0)
 			return -1;
-	*ret = list;
-	*ret_count = count;
 	return 0;
 }
 
@@ -101,18 +97,18 @@ int store_sessions(struct pg_conn *c, const char *user_id, const char *id, struc
 	static const char sql[] = "SELECT s.session_key, s.title, s.message_count, " INSTANCE_MS(
 		"s.last_active_at") " AS last_ms, " INSTANCE_MS("s.created_at") " AS created_ms"
 										" FROM "
-	                                                                        "session_metadata "
-	                                                                        "s JOIN instances "
-	                                                                        "i ON i.id = "
-	                                                                        "s.instance_id"
+										"session_metadata "
+										"s JOIN instances "
+										"i ON i.id = "
+										"s.instance_id"
 										" WHERE i.user_id "
-	                                                                        "= $1 AND i.id = $2"
+										"= $1 AND i.id = $2"
 										" ORDER BY "
-	                                                                        "s.last_active_at "
-	                                                                        "DESC NULLS LAST, "
-	                                                                        "s.session_key "
-	                                                                        "LIMIT"
-	                                                                        " " SESSIONS_MAX;
+										"s.last_active_at "
+										"DESC NULLS LAST, "
+										"s.session_key "
+										"LIMIT"
+										" " SESSIONS_MAX;
 	OWN(pg_result) PGresult *res = NULL;
 	struct session_view *list;
 	size_t count;
@@ -180,7 +176,7 @@ int store_insert_provider(struct pg_conn *c, const struct instance *i, const cha
                           const char *base_url, const char *key_encrypted, struct err *e)
 {
 	static const char sql[] = "INSERT INTO provider_keys (instance_id, user_id, name, "
-	                          "base_url, api_key_encrypted)"
+				  "base_url, api_key_encrypted)"
 				  " VALUES ($1, $2, $3, $4, $5)";
 
 	return pg_query(c, sql,

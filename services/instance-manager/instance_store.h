@@ -18,9 +18,15 @@ int store_load(struct pg_conn *c, const char *user_id, const char *id, struct in
 int store_lock(struct pg_conn *c, const char *user_id, const char *id, struct instance *ret,
                struct err *e);
 
-/* At most limit, newest first, from after the cursor (NULL: from the start). In the arena. */
-int store_list(struct pg_conn *c, const char *user_id, const struct cursor *after, long long limit,
-               struct arena *a, struct instance **ret, size_t *ret_count, struct err *e);
+/* A page of a user's instances, newest first, in the arena. */
+struct store_page {
+	const struct cursor *after; /* NULL: from the start */
+	long long limit;
+	struct instance *list; /* filled */
+	size_t count;
+};
+int store_list(struct pg_conn *c, const char *user_id, struct arena *a, struct store_page *page,
+               struct err *e);
 
 /* Conversations of an instance of the user's, the latest first; at most 100. */
 int store_sessions(struct pg_conn *c, const char *user_id, const char *id, struct arena *a,

@@ -4,6 +4,8 @@
 #include "params.h"
 #include "record.h"
 
+#include "store/once.h"
+
 #define PLACE_LOCK \
 	"7310579609402703106" /* advisory: who counts those that boot, and adds to them */
 
@@ -89,7 +91,7 @@ static int row_write(struct pg_conn *c, const struct lease_write *w, const char 
 		"  boot_until = CASE $21 WHEN 'take' THEN now() + $22::bigint * interval '1 ms'"
 		"   WHEN 'keep' THEN boot_until ELSE NULL END,"
 		"  boot_waiting_since = CASE $21 WHEN 'wait' THEN coalesce(boot_waiting_since, "
-	        "now())"
+		"now())"
 		"   WHEN 'keep' THEN boot_waiting_since ELSE NULL END,"
 		"  lease_owner = CASE WHEN $23::bool THEN NULL ELSE lease_owner END,"
 		"  lease_until = CASE WHEN $23::bool THEN NULL ELSE now() + interval '6 s' END,"
@@ -143,8 +145,8 @@ static int row_tell(struct pg_conn *c, const struct lease_write *w, const struct
 
 	snprintf(told.trace_id, sizeof(told.trace_id), "%s", w->trace_id);
 	if (d->drift != DRIFT_NONE &&
-	    (outbox_add_drift(c, row->id, row->trace_id, d->drift, row->reason, e) < 0 ||
-	     record_audit(c, row, "platform", drift_name(d->drift), row->reason, e) < 0))
+	    (outbox_add_drift(c, row->id, row->trace_id, d->drift, d->drift_text, e) < 0 ||
+	     record_audit(c, row, "platform", drift_name(d->drift), d->drift_text, e) < 0))
 		return -1;
 	if (d->is_restart_counted &&
 	    record_audit(c, row, "platform", "restart", row->reason, e) < 0)
@@ -223,7 +225,7 @@ int lease_erase(struct pg_conn *c, const char *owner, const struct instance *i, 
 	*ret_gone = PQntuples(res) > 0;
 	if (!*ret_gone)
 		return 0;
-	if (outbox_add_deleted(c, i, e) < 0 ||
+	if (once_forget(c, ONCE_INSTANCE, i->id, e) < 0 || outbox_add_deleted(c, i, e) < 0 ||
 	    record_audit(c, i, "platform", "deleted", NULL, e) < 0)
 		return -1;
 	return pg_commit(&tx, e);

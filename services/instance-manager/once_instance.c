@@ -34,6 +34,14 @@ static int begin(struct call *c, struct bus_stored *ret, struct err *e)
 	return 0;
 }
 
+/* The instance that an answer tells of: when it is deleted, so is the answer. */
+static const char *about(const struct call *c, int status)
+{
+	const struct instance_view *view = c->out;
+
+	return status == 200 && c->subject->out == &wire_instance_view ? view->id : NULL;
+}
+
 static void finish(struct call *c, int status, const char *reply)
 {
 	struct app *app = c->app;
@@ -44,7 +52,8 @@ static void finish(struct call *c, int status, const char *reply)
 	struct err e = ERR_INIT;
 
 	/* The claim stays; it is taken over once it is old, and what it did can be repeated. */
-	if (pg_take(app->db, &db, &e) < 0 || once_finish(db, &ask, &answer, NULL, &e) < 0)
+	if (pg_take(app->db, &db, &e) < 0 ||
+	    once_finish(db, &ask, &answer, about(c, status), &e) < 0)
 		log_warn("a reply could not be kept for its Idempotency-Key", "error", e.msg);
 }
 

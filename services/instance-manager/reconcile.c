@@ -36,6 +36,7 @@ struct reconciler {
 	bool has_scheduler;
 	long long beat_ms; /* monotonic; the scheduler's own */
 	bool is_failing;   /* likewise */
+	bool owes_poke;    /* likewise: what was told of while the database was away */
 };
 
 struct worker {
@@ -136,7 +137,7 @@ static void round_begin(struct reconciler *r, struct round *n)
 	memcpy(n->seen, r->seen, r->seen_count * sizeof(r->seen[0]));
 	n->poke_count = r->poke_count;
 	memcpy(n->pokes, r->pokes, r->poke_count * sizeof(r->pokes[0]));
-	n->is_poked_all = r->is_poked_all;
+	n->is_poked_all = r->is_poked_all || r->owes_poke;
 	r->seen_count = r->poke_count = 0;
 	r->is_woken = r->is_poked_all = false;
 	r->next_due_ms = clock_mono_ms() + RECONCILE_POLL_MS;
@@ -251,6 +252,7 @@ static void *schedule(void *ctx)
 		else if (status == 0 && r->is_failing)
 			log_info("instances are claimed again");
 		r->is_failing = status < 0;
+		r->owes_poke = status < 0 && (n->poke_count || n->is_poked_all);
 	} while (wait_for_news(r, has_more));
 	free(n);
 	return NULL;

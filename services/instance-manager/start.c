@@ -27,7 +27,7 @@ static int settings_check(struct app *app, struct err *e)
 		return err_field(e, "INSTANCE_PORT_MIN", "must not be above INSTANCE_PORT_MAX");
 	if (app->data_dir[0] != '/')
 		return err_field(e, "DATA_DIR", "must be an absolute path");
-	if (openclaw_model_check(app->default_model, e) < 0) {
+	if (app->default_model[0] && openclaw_model_check(app->default_model, e) < 0) {
 		snprintf(e->field, sizeof(e->field), "DEFAULT_MODEL");
 		return -1;
 	}

@@ -63,7 +63,7 @@ static void log_change(const struct lease_write *w, const struct instance *row)
 {
 	if (w->d->drift != DRIFT_NONE)
 		log_warn("drift, being mended", "instance_id", row->id, "user_id", row->user_id,
-		         "kind", drift_name(w->d->drift), "reason", row->reason);
+		         "kind", drift_name(w->d->drift), "reason", w->d->drift_text);
 	if (w->before->status != row->status || strcmp(w->before->reason, row->reason) != 0)
 		log_info("instance status", "instance_id", row->id, "user_id", row->user_id, "from",
 		         instance_status_name(w->before->status), "to",

@@ -30,6 +30,8 @@ struct consumer {
 		is_failing;           /* the last two so that a change is logged once */
 	long long renew_ms, sweep_ms; /* monotonic: next due */
 	unsigned long long sweep_cursor;
+	natsStatistics *stats;
+	uint64_t session_reconnects; /* of the connection, when the session began */
 };
 
 static bool is_stopping(struct consumer *c)
@@ -74,10 +76,31 @@ static int lease_keep(struct consumer *c, struct err *e)
 	return 0;
 }
 
+/* How often the connection was made anew. */
+static uint64_t reconnects(struct consumer *c)
+{
+	uint64_t in_msgs, in_bytes, out_msgs, out_bytes, count = 0;
+
+	if (natsConnection_GetStats(bus_nats(c->bus), c->stats) == NATS_OK)
+		(void)natsStatistics_GetCounts(c->stats, &in_msgs, &in_bytes, &out_msgs, &out_bytes,
+		                               &count);
+	return count;
+}
+
+/* What was sent into a connection that broke may be lost: it must not be acknowledged on the next
+ * one, and a session begins again from what is. */
+static int check_unbroken(struct consumer *c, struct err *e)
+{
+	if (bus_is_connected(c->bus) && reconnects(c) == c->session_reconnects)
+		return 0;
+	return err_set(e, ERR_UNAVAILABLE, "the connection to the bus was lost");
+}
+
 /* Delivers what was fetched; acknowledges as far as it came. */
 static int deliver_list(struct consumer *c, struct pull *p, natsMsgList *list, struct err *e)
 {
 	natsMsg *last = NULL;
+	struct err lost = ERR_INIT;
 	int r = 0;
 
 	for (int i = 0; i < list->Count && c->has_lease; i++) {
@@ -95,8 +118,10 @@ static int deliver_list(struct consumer *c, struct pull *p, natsMsgList *list, s
 		last = list->Msgs[i];
 	}
 	/* A crash before this: the next session delivers them again, and gateways drop them. */
-	if (last && pull_done(last, r < 0 ? &(struct err){ 0 } : e) < 0)
+	if (last && (check_unbroken(c, &lost) < 0 || pull_done(last, &lost) < 0) && r == 0) {
+		*e = lost;
 		return -1;
+	}
 	return r;
 }
 
@@ -105,8 +130,8 @@ static int one_batch(struct consumer *c, struct pull *p, struct err *e)
 	natsMsgList list = { 0 };
 	int r;
 
-	if (!bus_is_connected(c->bus))
-		return err_set(e, ERR_UNAVAILABLE, "not connected to the bus");
+	if (check_unbroken(c, e) < 0)
+		return -1;
 	r = pull_fetch(p, FETCH_MS, &list, e);
 	if (r == 0)
 		r = deliver_list(c, p, &list, e);
@@ -128,9 +153,8 @@ static int session(struct consumer *c, struct err *e)
 	OWN(pull) struct pull p = { 0 };
 	char seq[24];
 
-	if (!bus_is_connected(c->bus))
-		return err_set(e, ERR_UNAVAILABLE, "not connected to the bus");
-	if (pull_open(c->js, bus_instance_id(c->bus), &p, e) < 0)
+	c->session_reconnects = reconnects(c);
+	if (check_unbroken(c, e) < 0 || pull_open(c->js, bus_instance_id(c->bus), &p, e) < 0)
 		return -1;
 	snprintf(seq, sizeof(seq), "%llu", (unsigned long long)p.last_seq);
 	log_info("delivering", "after", seq);
@@ -166,6 +190,14 @@ static void *run(void *closure)
 	return NULL;
 }
 
+static void consumer_free(struct consumer *c)
+{
+	natsStatistics_Destroy(c->stats);
+	pthread_cond_destroy(&c->wake);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
 int consumer_start(struct bus *b, jsCtx *js, struct redis *r, struct consumer **ret, struct err *e)
 {
 	struct consumer *c = calloc(1, sizeof(*c));
@@ -173,6 +205,10 @@ int consumer_start(struct bus *b, jsCtx *js, struct redis *r, struct consumer **
 
 	if (!c)
 		return err_set(e, ERR_INTERNAL, "out of memory");
+	if (natsStatistics_Create(&c->stats) != NATS_OK) {
+		free(c);
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	}
 	c->bus = b;
 	c->js = js;
 	c->redis = r;
@@ -182,9 +218,7 @@ int consumer_start(struct bus *b, jsCtx *js, struct redis *r, struct consumer **
 	pthread_cond_init(&c->wake, &attr);
 	pthread_condattr_destroy(&attr);
 	if (pthread_create(&c->thread, NULL, run, c) != 0) {
-		pthread_cond_destroy(&c->wake);
-		pthread_mutex_destroy(&c->lock);
-		free(c);
+		consumer_free(c);
 		return err_set(e, ERR_INTERNAL, "cannot start a thread");
 	}
 	*ret = c;
@@ -200,7 +234,5 @@ void consumer_stop(struct consumer *c)
 	pthread_cond_broadcast(&c->wake);
 	pthread_mutex_unlock(&c->lock);
 	pthread_join(c->thread, NULL);
-	pthread_cond_destroy(&c->wake);
-	pthread_mutex_destroy(&c->lock);
-	free(c);
+	consumer_free(c);
 }

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 # pylint: disable=wrong-import-position
 from zaki.api import Api  # noqa: E402
 from zaki.people import Person  # noqa: E402
-from zaki.suite import DAEMONS, SERVERS, Suite  # noqa: E402
+from zaki.suite import DAEMONS, SERVERS, Suite, wait_until  # noqa: E402
 from zaki.telegram import Bot, Telegram  # noqa: E402
 
 
@@ -64,6 +64,12 @@ def bot(telegram: Telegram) -> Bot:
     return telegram.bot()
 
 
+def all_is_well(api: Api) -> bool:
+    """The bus is there and /health names nothing that is down."""
+    answer = api.get("/health")
+    return answer.status == 200 and b'"down"' not in answer.body
+
+
 @pytest.fixture(autouse=True)
 def _whole(request: pytest.FixtureRequest) -> Iterator[None]:
     """After each test every part runs again and no daemon has crashed: the next test starts from the
@@ -77,6 +83,7 @@ def _whole(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.get_closest_marker("disturbs"):
         for part in (*SERVERS, *DAEMONS, "supervisor"):
             s.stack.start_part(part)
+        wait_until(lambda: all_is_well(s.api), 30, "all is well again")
         return
     after = s.pids()
     if after != before:

@@ -83,8 +83,8 @@ class Journey:
     def __init__(self, suite: Suite, telegram: Telegram) -> None:
         self.suite = suite
         self.person = Person.new(suite.api)
-        self.bot = telegram.bot()
-        self.spare = telegram.bot()
+        self.bot, self.spare = telegram.bot(), telegram.bot()
+        self.in_use = self.bot
         # Nobody waits for the whole time-out of a call whose service has died; they ask again.
         self.person.api.timeout = 4
         self.client = Stubborn(self.person.api, 90)
@@ -120,6 +120,7 @@ class Journey:
         self.client.call("PATCH", f"/instances/{self.id}", {"memory_mib": 1024, "bot_token": self.spare.token})
         wait_until(lambda: self.limit() == 1 << 30, 60, "the container has its new memory")
         self.reach("running")
+        self.in_use = self.spare
         self.spare.wait_polled()
 
     def limit(self) -> int:
@@ -146,28 +147,36 @@ class Journey:
         self.act("restart")
         wait_until(lambda: self.started() not in ("", before), 60, "it was started anew")
         self.reach("running")
-        self.spare.wait_polled()
+        self.in_use.wait_polled()
 
-    def drift(self) -> None:
-        """By hand: changed, removed, started while it should not, and a stray one put beside."""
-        cid = self.boxes()[0]["Id"]
-        self.suite.engine.json("POST", f"/containers/{cid}/update", body={"Memory": 2 << 30, "MemorySwap": 2 << 30})
-        wait_until(lambda: self.limit() == 1 << 30, 60, "its memory is as it should be")
+    def drift(self, point: str) -> None:
+        """What people do by hand, of the kind that is mended by way of this point."""
+        if point == "stray.removed":
+            self.stray_beside()
+        elif point == "mend.resized":
+            self.engine("update", {"Memory": 2 << 30, "MemorySwap": 2 << 30})
+            wait_until(lambda: self.limit() == 1 << 30, 60, "its memory is as it should be")
+        elif point in ("mend.stopped", "mend.recorded"):
+            self.act("stop")
+            self.reach("stopped")
+            self.engine("start")
+            wait_until(lambda: all(c["State"] != "running" for c in self.boxes()), 60, "it is stopped again")
+            self.reach("stopped")
+            self.act("start")
+        elif point.startswith("mend."):
+            self.suite.engine.remove(self.boxes()[0]["Id"])
+            wait_until(lambda: [c["State"] for c in self.boxes()] == ["running"], 60, "it comes back")
+        self.reach("running")
+
+    def engine(self, verb: str, body: Any = None) -> None:
+        self.suite.engine.call("POST", f"/containers/{self.boxes()[0]['Id']}/{verb}", body=body).read()
+
+    def stray_beside(self) -> None:
         stray = str(uuid.uuid4())
         labels = {"zaki.platform": self.suite.platform(), "zaki.instance": stray, "zaki.user": self.person.id}
         self.suite.engine.json("POST", "/containers/create", {"name": f"zaki-user-{stray}"},
                                {"Image": self.suite.stack.image_name(), "Labels": labels})
-        self.suite.engine.remove(self.boxes()[0]["Id"])
-        wait_until(lambda: [c["State"] for c in self.boxes()] == ["running"], 60, "it comes back")
         wait_until(lambda: not self.suite.containers(stray), 60, "the stray one goes")
-        self.reach("running")
-        self.act("stop")
-        self.reach("stopped")
-        self.suite.engine.call("POST", f"/containers/{self.boxes()[0]['Id']}/start").read()
-        wait_until(lambda: all(c["State"] != "running" for c in self.boxes()), 60, "it is stopped again")
-        self.reach("stopped")
-        self.act("start")
-        self.reach("running")
 
     def delete(self) -> None:
         self.client.call("DELETE", f"/instances/{self.id}", good=(202, 404))
@@ -201,8 +210,7 @@ def test_instance_manager_dies(suite: Suite, telegram: Telegram, point: str) -> 
             journey.create()
         journey.change()
         journey.stop_start_restart()
-        if point.split(".")[0] in ("mend", "stray"):
-            journey.drift()
+        journey.drift(point)
         journey.delete()
     assert once.exists(), f"nothing on the way reached {point}"
     journey.claims_are_free()

@@ -113,7 +113,7 @@ class Writes:
             expect(self.suite.api.as_user(token).get("/users/me"), 200)
         for token in self.logged_out:
             expect(self.suite.api.as_user(token).get("/users/me"), 401)
-        assert self.accepted and self.registered
+        assert self.accepted and (self.registered or self.logged_out)
 
 
 def test_the_load_works_without_an_outage(suite: Suite) -> None:
@@ -150,8 +150,6 @@ def test_killed_under_requests(suite: Suite, server: str, ada: Person, bot: Bot)
         if s.answer.status >= 400:
             assert s.answer.status in CLEAR and s.answer.code == CLEAR[s.answer.status], str(s.answer)
             assert s.at > down - 16 and s.at < healed
-        if s.answer.status == 503:
-            assert int(s.answer.headers["Retry-After"]) >= 1
     away = [s for s in load.seen if down + 0.3 < s.at and s.at + s.took < back_from]
     if server == "redis":
         # Limits and revocations are asked elsewhere while Redis is away: nothing stops.

@@ -114,7 +114,7 @@ NOT_FOR = {
 NOT_FOR_ANY = [
     "CREATE TABLE x (a int)", "CREATE TEMP TABLE x (a int)", "CREATE SCHEMA x", "DROP TABLE instances", "DROP TABLE users",
     "ALTER TABLE users ADD COLUMN x int", "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE ROLE x",
-    "GRANT ALL ON users TO PUBLIC", "SET ROLE zaki_owner", "SET ROLE postgres", "COPY (SELECT 1) TO PROGRAM 'true'",
+    "SET ROLE zaki_owner", "SET ROLE postgres", "COPY (SELECT 1) TO PROGRAM 'true'",
     "SELECT pg_read_file('/etc/passwd')", "SELECT passwd FROM pg_shadow", "ALTER ROLE CURRENT_USER SUPERUSER",
     "CREATE EXTENSION file_fdw", "DROP DATABASE zaki",
 ]

@@ -330,6 +330,7 @@ static void a_server_that_is_gone_is_found_again(void **state)
 	from = clock_mono_ms();
 	for (int i = 0; i < 1000; i++)
 		assert_fails(pg_take(p, &c, &e), &e, ERR_UNAVAILABLE);
+	assert_int_equal(e.retry_after_s, 1);
 	assert_in_range(clock_mono_ms() - from, 0, 1000); /* at once, not one by one */
 
 	gate_set(g, GATE_OPEN);

@@ -5,6 +5,7 @@ It is a second opinion on the bus: it shares no code with the daemons.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -149,6 +150,9 @@ class Nats:
         return any(what.lower() in e.lower() for e in self.errors)
 
     def close(self) -> None:
+        # The reading thread holds the socket, too: only a shutdown ends the connection.
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
 
     def __enter__(self) -> "Nats":

@@ -113,6 +113,7 @@ class Suite:
             if status not in (0, None):
                 wrong.append(f"{name} ended with status {status} at SIGTERM")
         wrong += self.reports()
+        self.keep_logs()
         platform, engine = self.platform(), self.engine if self.stack.docker_host else None
         self.stack.destroy()
         if engine:
@@ -124,6 +125,13 @@ class Suite:
         if self.folder.exists():
             wrong.append(f"{self.folder} is left")
         return wrong
+
+    def keep_logs(self) -> None:
+        """ZAKI_KEEP_LOGS names a folder where the logs of the last run stay."""
+        kept = os.environ.get("ZAKI_KEEP_LOGS")
+        if kept:
+            shutil.rmtree(kept, ignore_errors=True)
+            shutil.copytree(self.stack.paths.state / "log", kept)
 
     def stop(self, name: str) -> tuple[str, int | None]:
         """(how it ended, its exit status where it is a child of this process)."""

@@ -61,6 +61,7 @@ static void nobody_there_is_unavailable(void **state)
 	assert_ok(redis_open("redis://127.0.0.1:1", 1, &r, &e), &e);
 	for (int i = 0; i < 3; i++)
 		assert_fails(REDIS_CALL(r, &reply, &e, "PING"), &e, ERR_UNAVAILABLE);
+	assert_int_equal(e.retry_after_s, 1);
 	assert_null(reply);
 	redis_close(r);
 }
