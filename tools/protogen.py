@@ -6,8 +6,10 @@ more than the C code checks. Every string, number and array must have bounds.
 """
 import json
 import pathlib
+import re
 import sys
 
+NAME = re.compile(r"[a-z][a-z0-9_]{0,23}")  # a C identifier, and short: paths of fields are 63 bytes
 FORMATS = {"uuid", "email", "timestamp", "line", "token", "url"}
 KEYWORDS = {
     "string": {"minLength", "maxLength", "enum", "format", "writeOnly", "x-secret"},
@@ -29,6 +31,7 @@ class Field:
         self.item = ref_of(prop)
         self.nullable = False
         self.prop = prop
+        assert NAME.fullmatch(name), f"{self.where}: names are {NAME.pattern}"
         if self.item:
             self.kind = "object"
             self.check_keys(prop, set())
@@ -38,6 +41,7 @@ class Field:
             assert len(kind) == 2 and kind[1] == "null", f"{self.where}: only [TYPE, null]"
             self.nullable, kind = True, kind[0]
         assert kind in KEYWORDS, f"{self.where}: type {kind} is not supported"
+        assert not self.nullable or kind in ("string", "integer", "boolean"), f"{self.where}: nullable {kind}"
         self.kind = kind
         self.check_keys(prop, KEYWORDS[kind])
         getattr(self, "check_" + kind)(prop)
@@ -49,6 +53,10 @@ class Field:
     def check_string(self, prop):
         assert "enum" in prop or "maxLength" in prop, f"{self.where}: every string has a maxLength"
         assert prop.get("format", "line") in FORMATS, f"{self.where}: unknown format"
+        assert not ("enum" in prop and "format" in prop), f"{self.where}: enum or format, not both"
+        assert prop.get("minLength", 0) <= prop.get("maxLength", 64), f"{self.where}: bounds"
+        assert "enum" not in prop or (prop["enum"] and all(
+            isinstance(v, str) for v in prop["enum"])), f"{self.where}: an enum has texts"
 
     def check_integer(self, prop):
         assert {"minimum", "maximum"} <= set(prop), f"{self.where}: every integer has bounds"

@@ -6,7 +6,8 @@
  * raises SIGKILL where the environment says ZAKI_FAULT=create.started, and ZAKI_FAULT_ONCE names a
  * file which is made first and which disarms the point when it is there already, so that a restart
  * gets past it. ZAKI_FAULT_TRACE names a file to which the name of each point that is passed is
- * added as a line, so that a test can find out which there are. Only builds with -DZAKI_FAULTS have it: a release build has no such switch.
+ * added as a line, so that a test can find out which there are. Only builds with -DZAKI_FAULTS have
+ * it: a release build has no such switch.
  */
 #ifdef ZAKI_FAULTS
 void fault_point(const char *name);

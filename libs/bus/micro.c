@@ -55,7 +55,7 @@ static void add_stats(cJSON *doc, struct bus *b)
 		cJSON_AddNumberToObject(one, "num_errors", (double)b->stats[i].errors);
 		cJSON_AddNumberToObject(one, "processing_time", (double)time_ns);
 		cJSON_AddNumberToObject(one, "average_processing_time",
-		                        requests ? (double)(time_ns / requests) : 0);
+		                        requests ? (double)time_ns / (double)requests : 0);
 	}
 }
 

@@ -6,22 +6,26 @@
 #include <fcntl.h>
 
 #define SECRET_FILE_MAX 4096 /* bytes */
+#define FILES_MAX       64
 
-/* A whole small file, its last newline cut off. The caller frees *ret. */
-static int file_read(const char *env, const char *path, char **ret, struct err *e)
+/* What came from files: settings point at it until the process ends. Filled at the start, by one
+ * thread. */
+static char *kept[FILES_MAX];
+static size_t kept_count;
+
+/* A whole small file, its last newline cut off. */
+static int file_read(const char *env, const char *path, const char **ret, struct err *e)
 {
 	OWN(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	OWN(mem) char *text = calloc(1, SECRET_FILE_MAX + 1);
-	ssize_t len = 0, n;
+	char text[SECRET_FILE_MAX + 1] = "";
+	ssize_t len = 0, n = 0;
 
-	if (!text)
-		return err_set(e, ERR_INTERNAL, "out of memory");
 	if (fd < 0)
 		return err_field(e, env, "cannot be read: %s", strerrordesc_np(errno));
 	while (len < SECRET_FILE_MAX &&
 	       (n = read(fd, text + len, (size_t)(SECRET_FILE_MAX - len))) > 0)
 		len += n;
-	if (len < SECRET_FILE_MAX && n < 0)
+	if (n < 0)
 		return err_field(e, env, "cannot be read: %s", strerrordesc_np(errno));
 	if (len == SECRET_FILE_MAX)
 		return err_field(e, env, "is a file of more than %d bytes", SECRET_FILE_MAX - 1);
@@ -29,25 +33,26 @@ static int file_read(const char *env, const char *path, char **ret, struct err *
 		text[--len] = '\0';
 	if (strlen(text) != (size_t)len)
 		return err_field(e, env, "is a file with a zero byte in it");
-	*ret = TAKE(text);
+	if (kept_count == FILES_MAX || !(kept[kept_count] = strdup(text)))
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	explicit_bzero(text, sizeof(text));
+	*ret = kept[kept_count++];
 	return 0;
 }
 
-/* The text of a setting. *ret_read: what came from a file, the caller's to free, or NULL. */
-static int find(const struct conf_key *k, const char **ret, char **ret_read, struct err *e)
+/* The text of a setting. */
+static int find(const struct conf_key *k, const char **ret, struct err *e)
 {
-	const char *text = getenv(k->env), *path = NULL;
+	const char *text = secure_getenv(k->env), *path = NULL;
 	char env_file[80];
 
 	snprintf(env_file, sizeof(env_file), "%s_FILE", k->env);
 	if (k->secret)
-		path = getenv(env_file);
+		path = secure_getenv(env_file);
 	if (path && path[0]) {
 		if (text && text[0])
 			return err_field(e, k->env, "is set, and %s too: one is enough", env_file);
-		if (file_read(env_file, path, ret_read, e) < 0)
-			return -1;
-		text = *ret_read;
+		return file_read(env_file, path, ret, e);
 	}
 	*ret = text ? text : k->fallback;
 	return *ret ? 0 : err_field(e, k->env, "must be set");
@@ -80,15 +85,11 @@ static int put(const struct conf_key *k, const char *text, void *slot, struct er
 int conf_load(const struct conf_key *keys, size_t count, void *to, struct err *e)
 {
 	for (size_t i = 0; i < count; i++) {
-		OWN(mem) char *read = NULL;
-		const char *text = NULL;
+		const char *text = "";
 
-		if (find(&keys[i], &text, &read, e) < 0 ||
+		if (find(&keys[i], &text, e) < 0 ||
 		    put(&keys[i], text, (char *)to + keys[i].offset, e) < 0)
 			return -1;
-		/* Only text is kept as it stands, until the process ends. */
-		if (keys[i].type == CONF_STR)
-			(void)TAKE(read);
 	}
 	return 0;
 }

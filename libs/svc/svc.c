@@ -10,7 +10,8 @@
 #include <sys/stat.h>
 
 #define POOLS_MAX  4
-#define CONNECT_MS 30000
+#define CONNECT_MS 1000 /* one try; so long does a stop take while there is no bus */
+#define TRIES_MAX  30
 
 /* clang-format off */
 static const struct conf_key common_conf[] = {
@@ -55,7 +56,7 @@ static int load(const struct svc_def *def, void *app, struct err *e)
 	if (!log_level_from(common->log_level, &level))
 		return err_field(e, "LOG_LEVEL", "must be debug, info, warn or error");
 	log_open(def->name, level);
-	return 0;
+	return def->check ? def->check(app, e) : 0;
 }
 
 static size_t number_at(const void *app, size_t offset)
@@ -94,6 +95,26 @@ static void wait_for_stop(const sigset_t *stop)
 	log_info("stopping", "signal", sigabbrev_np(sig));
 }
 
+static bool is_stop_pending(const sigset_t *stop)
+{
+	sigset_t pending;
+
+	sigpending(&pending);
+	return (sigismember(&pending, SIGTERM) == 1 && sigismember(stop, SIGTERM) == 1) ||
+	       (sigismember(&pending, SIGINT) == 1 && sigismember(stop, SIGINT) == 1);
+}
+
+/* Parts of a suite start at once: the bus may come a moment later. */
+static int bus_wait(const struct bus_opt *opt, const sigset_t *stop, struct bus **ret,
+                    struct err *e)
+{
+	for (int i = 0; bus_open(opt, ret, e) < 0; i++)
+		if (e->code != ERR_UNAVAILABLE || i == TRIES_MAX || is_stop_pending(stop))
+			return -1;
+	*e = ERR_INIT;
+	return 0;
+}
+
 static int run(const struct svc_def *def, void *app, const sigset_t *stop, struct err *e)
 {
 	struct svc_common *common = common_of(def, app);
@@ -110,8 +131,8 @@ static int run(const struct svc_def *def, void *app, const sigset_t *stop, struc
 	struct bus *bus = NULL;
 	int r;
 
-	if (bus_open(&opt, &bus, e) < 0)
-		return -1;
+	if (bus_wait(&opt, stop, &bus, e) < 0)
+		return is_stop_pending(stop) ? 0 : -1;
 	r = pools_start(def, app, pools, e);
 	if (r == 0 && def->start)
 		r = def->start(app, bus, e);

@@ -40,8 +40,10 @@ struct svc_def {
 	size_t health_count;
 	const struct bus_once *once;
 
-	/* Each may be NULL. start: whatever can fail early, fails here. stop must take a half-started
-	 * app. */
+	/* Each may be NULL. check: settings that their rows alone cannot judge; connects to nothing,
+	 * and is all that --check-config does. start: whatever can fail early, fails here. quiesce
+	 * and stop must take a half-started app. */
+	int (*check)(void *app, struct err *e);
 	int (*start)(void *app, struct bus *b, struct err *e);
 	void (*quiesce)(void *app);
 	void (*stop)(void *app);

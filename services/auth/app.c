@@ -37,15 +37,22 @@ static int check_schema(struct app *app, struct err *e)
 	}
 }
 
+int app_check(void *ctx, struct err *e)
+{
+	struct app *app = ctx;
+
+	if (token_keys_new(app->jwt_secret, app->jwt_secret_previous, &app->keys, e) < 0 ||
+	    redis_open(app->redis_url, REDIS_CONNS, &app->redis, e) < 0)
+		return -1;
+	return pg_pool_open(app->database_url, "zaki-auth", connections(app), &app->db, e);
+}
+
 int app_start(void *ctx, struct bus *b, struct err *e)
 {
 	struct app *app = ctx;
 
 	app->bus = b;
-	if (token_keys_new(app->jwt_secret, app->jwt_secret_previous, &app->keys, e) < 0 ||
-	    redis_open(app->redis_url, REDIS_CONNS, &app->redis, e) < 0 ||
-	    pg_pool_open(app->database_url, "zaki-auth", connections(app), &app->db, e) < 0 ||
-	    check_schema(app, e) < 0)
+	if (check_schema(app, e) < 0)
 		return -1;
 	/* The keeper first: the others wake it. */
 	if (ticker_start(revoked_keep, app, KEEPER_PERIOD_MS, &app->keeper, e) < 0 ||

@@ -30,6 +30,7 @@ struct app {
 /* Hashing has a pool of its own, so that a flood of sign-ins takes nothing from other calls. */
 enum app_pool { POOL_MAIN, POOL_HASH };
 
+int app_check(void *app, struct err *e);
 int app_start(void *app, struct bus *b, struct err *e);
 void app_stop(void *app);
 int app_check_postgres(void *app, struct err *e);

@@ -5,7 +5,10 @@
 #include "http.h"
 #include "limit.h"
 #include "origin.h"
+#include "token_cache.h"
 #include "ws.h"
+
+#include <arpa/inet.h>
 
 #define WORKERS   8
 #define QUEUE_MAX 16384 /* a reconnect of all sockets at once fits */
@@ -17,16 +20,28 @@ static void work(void *item)
 	job->run(job);
 }
 
+int app_check(void *closure, struct err *e)
+{
+	struct app *app = closure;
+	struct in_addr v4;
+
+	/* Debian's civetweb is built without IPv6. */
+	if (inet_pton(AF_INET, app->bind_address, &v4) != 1)
+		return err_field(e, "BIND_ADDRESS", "must be an IPv4 address");
+	if (token_keys_new(app->jwt_secret, app->jwt_secret_previous, &app->keys, e) < 0 ||
+	    token_cache_new(&app->tokens, e) < 0 ||
+	    origin_list_new(app->public_url, app->cors_origins, &app->origins, e) < 0 ||
+	    proxy_list_new(app->trusted_proxies, &app->proxies, e) < 0)
+		return -1;
+	return redis_open(app->redis_url, (size_t)app->http_threads + WORKERS, &app->redis, e);
+}
+
 int app_start(void *closure, struct bus *b, struct err *e)
 {
 	struct app *app = closure;
 
 	app->bus = b;
-	if (token_keys_new(app->jwt_secret, app->jwt_secret_previous, &app->keys, e) < 0 ||
-	    origin_list_new(app->public_url, app->cors_origins, &app->origins, e) < 0 ||
-	    proxy_list_new(app->trusted_proxies, &app->proxies, e) < 0 ||
-	    redis_open(app->redis_url, (size_t)app->http_threads + WORKERS, &app->redis, e) < 0 ||
-	    limit_new(app->redis, app->rate_api_per_min, app->rate_auth_per_min, &app->limit, e) <
+	if (limit_new(app->redis, app->rate_api_per_min, app->rate_auth_per_min, &app->limit, e) <
 	            0 ||
 	    health_new(app, &app->health, e) < 0 ||
 	    pool_new(WORKERS, QUEUE_MAX, work, &app->workers, e) < 0)
@@ -57,5 +72,6 @@ void app_stop(void *closure)
 	redis_close(app->redis);
 	proxy_list_free(app->proxies);
 	origin_list_free(app->origins);
+	token_cache_free(app->tokens);
 	token_keys_free(app->keys);
 }

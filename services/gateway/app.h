@@ -10,6 +10,7 @@ struct http;
 struct limit;
 struct origin_list;
 struct proxy_list;
+struct token_cache;
 struct ws;
 
 /* All that requests and sockets share. Made by app_start(), read-only after it. */
@@ -27,6 +28,7 @@ struct app {
 	struct bus *bus;
 	struct redis *redis;
 	struct token_keys *keys;
+	struct token_cache *tokens;
 	struct origin_list *origins;
 	struct proxy_list *proxies;
 	struct limit *limit;
@@ -42,6 +44,7 @@ struct app_job {
 	void (*run)(struct app_job *job);
 };
 
+int app_check(void *app, struct err *e);
 int app_start(void *app, struct bus *b, struct err *e);
 void app_quiesce(void *app);
 void app_stop(void *app);

@@ -3,6 +3,7 @@
 #include "client_address.h"
 #include "cookie.h"
 #include "origin.h"
+#include "token_cache.h"
 
 #include <strings.h>
 
@@ -43,7 +44,7 @@ static int check_user(struct exchange *x, const char *token, struct err *e)
 {
 	struct token_claims claims;
 
-	if (token_check(x->app->keys, token, &claims, e) < 0)
+	if (token_cache_check(x->app->tokens, x->app->keys, token, &claims, e) < 0)
 		return -1;
 	memcpy(x->ctx.user_id, claims.user_id, sizeof(x->ctx.user_id));
 	memcpy(x->ctx.session_id, claims.session_id, sizeof(x->ctx.session_id));

@@ -7,7 +7,6 @@
 #include "client_address.h"
 #include "reply.h"
 
-#include <arpa/inet.h>
 #include <pthread.h>
 
 #define QUIESCE_MS  20000   /* how long calls under way may take to end */
@@ -275,7 +274,6 @@ static int listen_on(struct http *h, struct err *e)
 int http_start(struct app *app, struct http **ret, struct err *e)
 {
 	struct http *h = calloc(1, sizeof(*h));
-	struct in_addr v4;
 
 	if (!h)
 		return err_set(e, ERR_INTERNAL, "out of memory");
@@ -283,9 +281,6 @@ int http_start(struct app *app, struct http **ret, struct err *e)
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_cond_init(&h->idle, NULL);
 	*ret = h;
-	/* Debian's civetweb is built without IPv6. */
-	if (inet_pton(AF_INET, app->bind_address, &v4) != 1)
-		return err_field(e, "BIND_ADDRESS", "must be an IPv4 address");
 	return listen_on(h, e);
 }
 

@@ -95,6 +95,10 @@ void reply_send(struct exchange *x, int status, const char *body, size_t len, in
 	struct text t = { .data = out, .size = HEADER_MAX };
 
 	header_begin(&t, x, status);
+	/* Also where a service did not say: what passes by itself is worth another try. */
+	if (retry_after_s == 0 &&
+	    (status == 429 || status == 502 || status == 503 || status == 504))
+		retry_after_s = 1;
 	if (retry_after_s > 0)
 		add(&t, "Retry-After: %d\r\n", retry_after_s);
 	add(&t, "Content-Length: %zu\r\n\r\n", len);
@@ -114,11 +118,9 @@ void reply_send(struct exchange *x, int status, const char *body, size_t len, in
 void reply_error(struct exchange *x, const struct err *e)
 {
 	OWN(json_text) char *text = envelope_error(e);
-	int retry_after_s = e->retry_after_s;
 
-	if (retry_after_s == 0 && err_is_retryable(e->code))
-		retry_after_s = 1;
-	reply_send(x, err_http(e->code), text ? text : "", text ? strlen(text) : 0, retry_after_s);
+	reply_send(x, err_http(e->code), text ? text : "", text ? strlen(text) : 0,
+	           e->retry_after_s);
 }
 
 void reply_options(struct exchange *x)

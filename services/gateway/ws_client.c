@@ -123,10 +123,12 @@ void ws_client_send_error(struct ws_client *c, const char *topic, const char *tr
 
 static int write_ping(struct ws_client *c)
 {
-	unsigned char room[LWS_PRE];
+	/* libwebsockets 4.1.6 does not tell of a pong with nothing in it. */
+	unsigned char room[LWS_PRE + 1] = { 0 };
 
 	c->wants_ping = false;
-	return lws_write(c->wsi, room + LWS_PRE, 0, LWS_WRITE_PING) < 0 ? -1 : 0;
+	room[LWS_PRE] = '?';
+	return lws_write(c->wsi, room + LWS_PRE, 1, LWS_WRITE_PING) < 0 ? -1 : 0;
 }
 
 static int write_first(struct ws_client *c)

@@ -288,7 +288,7 @@ static int listen_on(struct ws_gate *g, struct err *e)
 	const int on = 1;
 
 	(void)inet_pton(AF_INET, app->bind_address,
-	                &to.sin_addr); /* http_start() has looked at it */
+	                &to.sin_addr); /* app_check() has looked at it */
 	g->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	g->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	g->wake_fd = eventfd(0, EFD_CLOEXEC);

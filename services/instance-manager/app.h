@@ -12,6 +12,7 @@
 
 #include "net/http.h"
 
+struct glance;
 struct keeper;
 struct reconciler;
 struct watch;
@@ -48,12 +49,14 @@ struct app {
 	struct http_client *telegram;
 	struct http_client *probes;
 	struct outbox *outbox;
+	struct glance *glance;
 	struct reconciler *reconciler;
 	struct keeper *keeper;
 	struct watch *watch;
 };
 
 /* start.c: svc_def.start and .stop, and the checks of its health. */
+int app_check(void *app, struct err *e);
 int app_start(void *app, struct bus *b, struct err *e);
 void app_stop(void *app);
 int app_check_postgres(void *app, struct err *e);

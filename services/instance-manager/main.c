@@ -85,6 +85,7 @@ static const struct svc_def def = {
 	SVC_TABLE(pool, pools),
 	SVC_TABLE(health, health),
 	.once = &app_once,
+	.check = app_check,
 	.start = app_start,
 	.stop = app_stop,
 };

@@ -1,5 +1,6 @@
 #include "app.h"
 
+#include "glance.h"
 #include "keeper.h"
 #include "openclaw_config.h"
 #include "reconcile.h"
@@ -19,8 +20,22 @@
 #define PROBE_CONNECT_MS 1000
 #define MARK_FILE        ".platform" /* in DATA_DIR: whose it is */
 
-static int settings_check(struct app *app, struct err *e)
+/* DOCKER_HOST's form. It connects to nothing; the platform's id is not known yet. */
+static int engine_form_check(const struct app *app, struct err *e)
 {
+	struct engine *engine = NULL;
+
+	if (docker_open(app->docker_host, "00000000-0000-0000-0000-000000000000", &engine, e) < 0)
+		return -1;
+	engine_close(engine);
+	return 0;
+}
+
+int app_check(void *ctx, struct err *e)
+{
+	struct app *app = ctx;
+	const struct vault_key key = { 1, app->encryption_key };
+
 	if (!container_reach_from(app->instance_reach, &app->reach))
 		return err_field(e, "INSTANCE_REACH", "must be host or network");
 	if (app->port_min > app->port_max)
@@ -31,7 +46,9 @@ static int settings_check(struct app *app, struct err *e)
 		snprintf(e->field, sizeof(e->field), "DEFAULT_MODEL");
 		return -1;
 	}
-	return 0;
+	if (engine_form_check(app, e) < 0)
+		return -1;
+	return vault_new(&key, 1, &app->vault, e);
 }
 
 /* The database may come up after us, as on a machine that has just started. */
@@ -139,14 +156,12 @@ static int engine_open(struct app *app, struct err *e)
 int app_start(void *ctx, struct bus *b, struct err *e)
 {
 	struct app *app = ctx;
-	const struct vault_key key = { 1, app->encryption_key };
 
 	app->bus = b;
-	if (settings_check(app, e) < 0 || vault_new(&key, 1, &app->vault, e) < 0 ||
-	    database_open(app, e) < 0 || files_open(app->data_dir, &app->files, e) < 0 ||
+	if (database_open(app, e) < 0 || files_open(app->data_dir, &app->files, e) < 0 ||
 	    data_dir_mark(app, e) < 0 || outside_open(app, e) < 0 || engine_open(app, e) < 0)
 		return -1;
-	if (outbox_start(app->db, b, &app->outbox, e) < 0 ||
+	if (glance_new(&app->glance, e) < 0 || outbox_start(app->db, b, &app->outbox, e) < 0 ||
 	    reconcile_start(app, &app->reconciler, e) < 0 || watch_start(app, &app->watch, e) < 0)
 		return -1;
 	return keeper_start(app, &app->keeper, e);
@@ -162,6 +177,7 @@ void app_stop(void *ctx)
 	watch_stop(TAKE(app->watch));
 	reconcile_stop(TAKE(app->reconciler));
 	outbox_stop(TAKE(app->outbox));
+	glance_free(TAKE(app->glance));
 	engine_close(TAKE(app->engine));
 	http_client_close(TAKE(app->probes));
 	http_client_close(TAKE(app->telegram));

@@ -2,6 +2,7 @@
 
 #include "act.h"
 #include "assistant_config.h"
+#include "glance.h"
 #include "probe.h"
 
 #include "base/clock.h"
@@ -178,6 +179,34 @@ static enum visit act_once(struct app *app, struct visit_row *v, struct decision
 	return r;
 }
 
+/* Nothing about it is other than when all is well. */
+static bool is_well(const struct instance *i)
+{
+	return i->desired == INSTANCE_WANT_RUNNING && i->status == INSTANCE_RUNNING &&
+	       i->operation == INSTANCE_OP_NONE && i->is_channel_up && !i->reason[0] &&
+	       !i->is_booting && !i->is_waiting && !i->probe_misses && !i->retry_at_ms &&
+	       !i->not_ready_since_ms && i->restart_generation == i->applied_generation &&
+	       i->config_generation == i->applied_config;
+}
+
+/* Was it well, is nothing to the contrary known of the engine, and does it answer? Then the engine
+ * is not asked. */
+static bool is_still_well(struct app *app, const struct instance *row)
+{
+	struct container_spec spec;
+	struct err ignored = ERR_INIT; /* a closer look says it again */
+	struct sight s = { 0 };
+
+	if (!is_well(row) || app->reach != CONTAINER_REACH_HOST)
+		return false;
+	act_spec(app, row, &spec);
+	if (container_spec_digest(&spec, s.spec, &ignored) < 0 ||
+	    !glance_is_running(app->glance, row->id, s.spec))
+		return false;
+	probe(app, row, &s);
+	return s.probe.verdict == PROBE_READY;
+}
+
 /* One look and what comes of it. */
 static enum visit step(struct app *app, struct visit_row *v, const struct step_slow *slow,
                        struct lease_seen *ret)
@@ -189,6 +218,10 @@ static enum visit step(struct app *app, struct visit_row *v, const struct step_s
 	bool has_slow = false;
 	enum visit r = VISIT_RELEASED;
 
+	if (is_still_well(app, &v->now)) {
+		seen(&v->saved, DECIDE_CHECK_MS, true, ret);
+		return VISIT_SEEN;
+	}
 	if (look(app, &v->now, &s, &e) < 0) {
 		log_debug("engine is away", "instance_id", v->saved.id, "error", e.msg);
 		seen(&v->saved, AWAY_MS, false, ret);

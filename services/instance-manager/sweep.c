@@ -1,6 +1,7 @@
 #include "sweep.h"
 
 #include "decide.h"
+#include "glance.h"
 #include "outbox.h"
 #include "record.h"
 
@@ -49,7 +50,7 @@ static int orphans(struct pg_conn *c, const struct found *list, size_t count, st
 	static const char sql[] =
 		"SELECT f.at FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS f (id, u, at)"
 		" WHERE NOT EXISTS (SELECT 1 FROM instances i WHERE i.id = f.id AND i.user_id = "
-	        "f.u)";
+		"f.u)";
 	const char *params[] = { ids_text(list, count, offsetof(struct found, id), a),
 		                 ids_text(list, count, offsetof(struct found, user_id), a) };
 
@@ -128,8 +129,10 @@ int sweep_containers(struct app *app, struct err *e)
 	size_t count = 0, found = 0;
 
 	arena_init(&a, ARENA_LIMIT);
+	glance_begin(app->glance);
 	if (engine_list(app->engine, &a, &items, &count, e) < 0)
 		return -1;
+	glance_put(app->glance, items, count);
 	list = arena_alloc(&a, (count + 1) * sizeof(*list));
 	if (!list)
 		return err_set(e, ERR_INTERNAL, "out of memory");

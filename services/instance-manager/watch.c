@@ -1,5 +1,6 @@
 #include "watch.h"
 
+#include "glance.h"
 #include "reconcile.h"
 
 #include "base/clock.h"
@@ -7,14 +8,20 @@
 
 #include <pthread.h>
 
-#define AGAIN_MS 500 /* between tries while the engine is away */
+#define AGAIN_MS  500  /* between tries while the engine is away */
+#define BEFORE_MS 5000 /* the engine's clock may be another's */
 
 struct watch {
 	struct app *app;
-	volatile bool is_stopping; /* written once, read by the stream */
+	volatile bool is_stopping; /* atomic: written once, read by the stream */
 	long long since_ns;
 	pthread_t thread;
 };
+
+static bool is_stopping(struct watch *w)
+{
+	return __atomic_load_n(&w->is_stopping, __ATOMIC_RELAXED);
+}
 
 /* What we do to a container ourselves comes by here too: a look more than needed, and cheap. */
 static bool is_news(enum engine_event_kind kind)
@@ -40,7 +47,10 @@ static bool on_event(const struct engine_event *ev, void *ctx)
 	struct lease_poke poke = { .exit_code = -1 };
 
 	w->since_ns = ev->time_ns + 1;
-	if (!ev->instance_id[0] || !is_news(ev->kind))
+	if (!ev->instance_id[0])
+		return true;
+	glance_touch(w->app->glance, ev->instance_id);
+	if (!is_news(ev->kind))
 		return true;
 	snprintf(poke.id, sizeof(poke.id), "%s", ev->instance_id);
 	if (ev->kind == ENGINE_EVENT_DIED)
@@ -50,12 +60,21 @@ static bool on_event(const struct engine_event *ev, void *ctx)
 	return true;
 }
 
+/* The stream begins where it broke, or a little before now: what happens until the engine has taken
+ * the request comes with it. */
+static void listen_from_now(struct watch *w)
+{
+	if (!w->since_ns)
+		w->since_ns = (clock_now_ms() - BEFORE_MS) * 1000000;
+	glance_hear(w->app->glance);
+}
+
 static void *run(void *ctx)
 {
 	struct watch *w = ctx;
 	bool is_away = false;
 
-	while (!w->is_stopping) {
+	while (!is_stopping(w)) {
 		struct err e = ERR_INIT;
 		struct engine_info info;
 
@@ -64,16 +83,18 @@ static void *run(void *ctx)
 			if (is_away)
 				log_info("engine is there again", "version", info.version);
 			is_away = false;
+			listen_from_now(w);
 			reconcile_poke(w->app->reconciler, NULL);
 			if (engine_events(w->app->engine, w->since_ns, on_event, w, &w->is_stopping,
 			                  &e) == 0)
 				continue;
 		}
-		if (!is_away && !w->is_stopping)
+		glance_touch(w->app->glance, NULL);
+		if (!is_away && !is_stopping(w))
 			log_warn("engine is away, trying again", "code", err_name(e.code), "error",
 			         e.msg);
 		is_away = true;
-		for (int ms = 0; ms < AGAIN_MS && !w->is_stopping; ms += 100)
+		for (int ms = 0; ms < AGAIN_MS && !is_stopping(w); ms += 100)
 			clock_sleep_ms(100);
 	}
 	return NULL;
@@ -98,7 +119,7 @@ void watch_stop(struct watch *w)
 {
 	if (!w)
 		return;
-	w->is_stopping = true;
+	__atomic_store_n(&w->is_stopping, true, __ATOMIC_RELAXED);
 	pthread_join(w->thread, NULL);
 	free(w);
 }

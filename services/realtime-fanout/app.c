@@ -20,6 +20,14 @@ static int stream_wait(jsCtx *js, struct err *e)
 	return 0;
 }
 
+int app_check(void *closure, struct err *e)
+{
+	struct app *app = closure;
+
+	return redis_open(app->redis_url, (size_t)app->common.bus_workers + REDIS_SPARE,
+	                  &app->redis, e);
+}
+
 int app_start(void *closure, struct bus *b, struct err *e)
 {
 	struct app *app = closure;
@@ -29,9 +37,7 @@ int app_start(void *closure, struct bus *b, struct err *e)
 	opts.Wait = JETSTREAM_MS;
 	if (natsConnection_JetStream(&app->js, bus_nats(b), &opts) != NATS_OK)
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (redis_open(app->redis_url, (size_t)app->common.bus_workers + REDIS_SPARE, &app->redis,
-	               e) < 0 ||
-	    stream_wait(app->js, e) < 0)
+	if (stream_wait(app->js, e) < 0)
 		return -1;
 	return consumer_start(b, app->js, app->redis, &app->consumer, e);
 }

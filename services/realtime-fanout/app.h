@@ -17,6 +17,7 @@ struct app {
 	struct consumer *consumer;
 };
 
+int app_check(void *app, struct err *e);
 int app_start(void *app, struct bus *b, struct err *e);
 void app_quiesce(void *app);
 void app_stop(void *app);

@@ -10,9 +10,9 @@
 #include <errno.h>
 #include <pthread.h>
 
-#define FETCH_MS   500  /* how long one look at the stream waits; so long does a stop take */
-#define RENEW_MS   700  /* the lease is kept by taking it this often */
-#define STANDBY_MS 1000 /* how often one that is not active asks for the lease */
+#define FETCH_MS   500 /* how long one look at the stream waits; so long does a stop take */
+#define RENEW_MS   700 /* the lease is kept by taking it this often */
+#define STANDBY_MS 400 /* how often one that is not active asks for the lease */
 #define RETRY_MS   300
 #define SWEEP_MS   5000 /* one step over the interest of gateways that may be gone */
 

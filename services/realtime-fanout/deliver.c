@@ -8,6 +8,11 @@
 
 #define ARENA_LIMIT ((size_t)64 * 1024) /* for the ids of gateways */
 
+struct listeners {
+	const char **ids; /* of gateways */
+	size_t count;
+};
+
 static const char *header(natsMsg *msg, const char *name)
 {
 	const char *value = NULL;
@@ -80,39 +85,37 @@ static void pass_over(const struct stored *ev, const struct err *why)
 	         "position", position, "error", why->msg);
 }
 
-/* Gateways, frame, one message each. */
-static int send_all(struct bus *b, struct redis *r, const struct stored *ev,
-                    const struct topic *topic, const char *event, struct err *e)
+/* One message to each of the gateways. */
+static int send_all(struct bus *b, const struct stored *ev, const struct topic *topic,
+                    const char *event, const struct listeners *to, struct err *e)
 {
-	OWN(arena) struct arena a = { .limit = ARENA_LIMIT };
 	OWN(json_text) char *frame = NULL;
-	char text[TOPIC_TEXT_SIZE];
-	const char **ids = NULL;
-	size_t count = 0;
 
-	topic_text(topic, text);
-	if (interest_find(r, text, &a, &ids, &count, e) < 0)
+	if (stored_frame(ev, topic, event, &frame, e) < 0)
 		return -1;
-	if (count > 0 && stored_frame(ev, topic, event, &frame, e) < 0)
-		return -1;
-	for (size_t i = 0; i < count; i++)
-		if (tell(b, ev, topic, ids[i], frame, e) < 0)
+	for (size_t i = 0; i < to->count; i++)
+		if (tell(b, ev, topic, to->ids[i], frame, e) < 0)
 			return -1;
 	return 0;
 }
 
 int deliver(struct bus *b, struct redis *r, const struct stored *ev, struct err *e)
 {
-	char event[TOPIC_EVENT_SIZE];
+	OWN(arena) struct arena a = { .limit = ARENA_LIMIT };
+	char event[TOPIC_EVENT_SIZE], text[TOPIC_TEXT_SIZE];
+	struct listeners to = { 0 };
 	struct topic topic;
-	int result;
 
 	if (!topic_of_subject(natsMsg_GetSubject(ev->msg), &topic, event))
 		return 0;
-	result = send_all(b, r, ev, &topic, event, e);
-	if (result < 0 && e->code != ERR_UNAVAILABLE && e->code != ERR_TIMEOUT) {
-		pass_over(ev, e);
+	topic_text(&topic, text);
+	/* Whatever is wrong here is not the event's fault: it waits. */
+	if (interest_find(r, text, &a, &to.ids, &to.count, e) < 0)
+		return -1;
+	if (to.count == 0 || send_all(b, ev, &topic, event, &to, e) == 0)
 		return 0;
-	}
-	return result;
+	if (e->code == ERR_UNAVAILABLE || e->code == ERR_TIMEOUT)
+		return -1;
+	pass_over(ev, e);
+	return 0;
 }

@@ -5,6 +5,8 @@
 #include "position.h"
 #include "store/redis.h"
 
+struct topic;
+
 /* An event as it lies in the stream. */
 struct stored {
 	natsMsg *msg;
@@ -16,14 +18,13 @@ struct stored {
 int stored_read(natsMsg *msg, const char *stream_id, struct stored *ret, struct err *e);
 
 /* The frame of a stored event that clients may see. ERR_INVALID: its body is no JSON object. */
-struct topic;
 int stored_frame(const struct stored *ev, const struct topic *topic, const char *event, char **ret,
                  struct err *e);
 
 /*
  * Sends one event to every gateway that listens to its topic. One that cannot be shown to anybody
- * (no topic, no JSON, too large) is passed over and logged. ERR_UNAVAILABLE: Redis or the bus is
- * away, nothing is known to have arrived; to be tried again.
+ * (no topic, no JSON, too large) is passed over and logged. It fails where Redis or the bus does:
+ * nothing is known to have arrived, and the event is to be tried again.
  */
 int deliver(struct bus *b, struct redis *r, const struct stored *ev, struct err *e);
 

@@ -3,6 +3,19 @@
 #include "base/json.h"
 #include "base/own.h"
 
+static int depth_of(const cJSON *v)
+{
+	const cJSON *child;
+	int deepest = 0;
+
+	cJSON_ArrayForEach(child, v) {
+		int depth = depth_of(child);
+
+		deepest = depth > deepest ? depth : deepest;
+	}
+	return cJSON_IsObject(v) || cJSON_IsArray(v) ? deepest + 1 : 0;
+}
+
 int frame_make(const struct frame_in *in, char **ret, struct err *e)
 {
 	OWN(json) cJSON *frame = cJSON_CreateObject();
@@ -10,9 +23,9 @@ int frame_make(const struct frame_in *in, char **ret, struct err *e)
 
 	if (json_parse(in->body, in->body_len, &data, e) < 0)
 		return -1;
-	if (!cJSON_IsObject(data)) {
+	if (!cJSON_IsObject(data) || depth_of(data) > FRAME_DEPTH_MAX) {
 		cJSON_Delete(data);
-		return err_field(e, "", "is not an object");
+		return err_field(e, "", "is not an object, or a very deep one");
 	}
 	cJSON_AddStringToObject(frame, "event", in->event);
 	cJSON_AddStringToObject(frame, "topic", in->topic);

@@ -17,6 +17,9 @@ struct frame_in {
 	size_t body_len;
 };
 
+/* Of the body: what a frame is wrapped in on its way must not make it too deep for json_parse(). */
+#define FRAME_DEPTH_MAX 24
+
 /* The text of one frame. The caller frees *ret (OWN(json_text)). ERR_INVALID: the body is no JSON
  * object. */
 int frame_make(const struct frame_in *in, char **ret, struct err *e);

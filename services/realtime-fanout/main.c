@@ -29,6 +29,7 @@ static const struct svc_def def = {
 	SVC_TABLE(conf, conf),
 	SVC_TABLE(route, routes),
 	SVC_TABLE(health, health),
+	.check = app_check,
 	.start = app_start,
 	.quiesce = app_quiesce,
 	.stop = app_stop,

@@ -32,6 +32,7 @@ static bool is_word(const char *s, size_t len, const char *word)
 
 static void fill(struct topic *t, const char *name, const char *id)
 {
+	*t = (struct topic){ 0 };
 	snprintf(t->name, sizeof(t->name), "%s", name);
 	memcpy(t->id, id, sizeof(t->id));
 }

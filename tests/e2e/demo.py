@@ -238,7 +238,7 @@ class Demo:
 
     def nothing_left(self) -> None:
         instance = self.instance["id"]
-        with self.steps.step("no container, no folder, no row of it is left"):
+        with self.steps.step("nothing is left: container, folder, rows"):
             everything = Engine(self.env["DOCKER_HOST"]).json("GET", "/containers/json", {"all": 1})
             left = [c["Names"] for c in everything if instance in str(c)]
             check(not left, f"containers: {left}")

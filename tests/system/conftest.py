@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Iterator
 
@@ -29,6 +30,8 @@ def suite() -> Iterator[Suite]:
     s = Suite()
     try:
         s.up()
+        person = Person.new(s.api)
+        s.quiet = (time.monotonic(), s.socket(person.access_token))
     except BaseException as e:
         s.destroy()
         pytest.exit(f"the suite did not start: {e}", returncode=3)

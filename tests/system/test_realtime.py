@@ -263,6 +263,15 @@ def test_frames_that_end_the_socket_end_no_other(ada: Person, suite: Suite) -> N
         good.expect("error")
 
 
+def test_a_quiet_socket_stays_open(suite: Suite) -> None:
+    """Through several pings; opened when the suite started, so that hardly any waiting is left."""
+    assert suite.quiet
+    since, ws = suite.quiet
+    ws.quiet(max(0.1, since + 60 - time.monotonic()))
+    ws.send("subscribe:nonsense")
+    ws.expect("error")
+
+
 # ---- the end -------------------------------------------------------------------------------------
 
 def test_logout_closes_the_sessions_sockets(ada: Person, suite: Suite, api: Api) -> None:

@@ -110,7 +110,6 @@ def test_sigterm_ends_with_0_and_answers_what_is_under_way(suite: Suite, ada: Pe
         t.join()
     assert (how, status) == ("stopped", 0), suite.log(name)[-2000:]
     assert took < 5 * SLOW
-    assert not suite.reports(), suite.reports()[0]
     for answer in answers:
         if answer is None:
             assert name == "gateway"

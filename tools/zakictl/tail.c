@@ -3,6 +3,7 @@
 #include "command.h"
 #include "watch.h"
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/own.h"
@@ -77,15 +78,16 @@ static void add_body(cJSON *line, natsMsg *msg)
 {
 	size_t len = (size_t)natsMsg_GetDataLength(msg);
 	size_t size = sodium_base64_encoded_len(len, sodium_base64_VARIANT_ORIGINAL);
-	OWN(mem) char *text = NULL;
+	OWN(arena) struct arena a = { .limit = size };
 	struct err e = ERR_INIT;
 	cJSON *body = NULL;
+	char *text;
 
 	if (json_parse(natsMsg_GetData(msg), len, &body, &e) == 0) {
 		cJSON_AddItemToObject(line, "body", body);
 		return;
 	}
-	text = malloc(size);
+	text = arena_alloc(&a, size);
 	if (text)
 		cJSON_AddStringToObject(
 			line, "body_base64",

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 
 #define ID_LEN    32
 #define LINES_MAX 100000 /* of one story */
@@ -15,9 +16,14 @@ struct settings {
 	const char *log_dir;
 };
 
+struct entry {
+	cJSON *line;
+	size_t order; /* in which it was read: lines of one file and time stay as they stand */
+};
+
 struct story {
 	const char *id;
-	cJSON **lines;
+	struct entry *entries;
 	size_t count, room;
 };
 
@@ -29,29 +35,30 @@ static const struct conf_key conf[] = {
 /* clang-format on */
 
 OWN_DEFINE(file, FILE *, fclose)
-OWN_DEFINE(dir, DIR *, closedir)
 
 static void own_story(struct story *s)
 {
 	for (size_t i = 0; i < s->count; i++)
-		cJSON_Delete(s->lines[i]);
-	free((void *)s->lines);
+		cJSON_Delete(s->entries[i].line);
+	free(s->entries);
 }
 
 static int add(struct story *s, cJSON *line, struct err *e)
 {
-	if (s->count == s->room) {
-		size_t room = s->room ? 2 * s->room : 64;
-		cJSON **lines = room > LINES_MAX
-		                        ? NULL
-		                        : reallocarray((void *)s->lines, room, sizeof(*lines));
+	size_t room = s->room ? 2 * s->room : 64;
 
-		if (!lines)
+	if (s->count == s->room) {
+		struct entry *entries = NULL;
+
+		if (room <= LINES_MAX)
+			entries = reallocarray(s->entries, room, sizeof(*entries));
+		if (!entries)
 			return err_set(e, ERR_TOO_LARGE, "the story has too many lines");
-		s->lines = lines;
+		s->entries = entries;
 		s->room = room;
 	}
-	s->lines[s->count++] = line;
+	s->entries[s->count] = (struct entry){ line, s->count };
+	s->count++;
 	return 0;
 }
 
@@ -67,7 +74,10 @@ static int line_read(struct story *s, const char *text, size_t len, struct err *
 	id = json_text(line, "trace_id");
 	if (!id || strcmp(id, s->id) != 0 || !json_text(line, "timestamp"))
 		return 0;
-	return add(s, TAKE(line), e);
+	if (add(s, line, e) < 0)
+		return -1;
+	(void)TAKE(line);
+	return 0;
 }
 
 static int file_read(struct story *s, const char *path, struct err *e)
@@ -85,43 +95,50 @@ static int file_read(struct story *s, const char *path, struct err *e)
 	return 0;
 }
 
+static int is_log(const struct dirent *entry)
+{
+	const char *end = strrchr(entry->d_name, '.');
+
+	return end && strcmp(end, ".log") == 0;
+}
+
 static int dir_read(struct story *s, const char *path, struct err *e)
 {
-	OWN(dir) DIR *dir = opendir(path);
-	struct dirent *entry;
+	struct dirent **names = NULL;
+	int count = scandir(path, &names, is_log, alphasort), r = 0;
 
-	if (!dir)
+	if (count < 0)
 		return err_field(e, "LOG_DIR", "%s: %s", path, strerrordesc_np(errno));
-	while ((entry = readdir(dir))) {
-		const char *end = strrchr(entry->d_name, '.');
-		char file[4096];
+	for (int i = 0; i < count; i++) {
+		char file[PATH_MAX];
 
-		if (!end || strcmp(end, ".log") != 0)
-			continue;
-		if (snprintf(file, sizeof(file), "%s/%s", path, entry->d_name) >= (int)sizeof(file))
-			return err_field(e, "LOG_DIR", "is too long a path");
-		if (file_read(s, file, e) < 0)
-			return -1;
+		snprintf(file, sizeof(file), "%s/%s", path, names[i]->d_name);
+		if (r == 0)
+			r = file_read(s, file, e);
+		free(names[i]);
 	}
-	return 0;
+	free((void *)names);
+	return r;
 }
 
 static int by_time(const void *a, const void *b)
 {
-	const cJSON *const *x = a, *const *y = b;
+	const struct entry *x = a, *y = b;
+	int order = strcmp(json_text(x->line, "timestamp"), json_text(y->line, "timestamp"));
 
-	return strcmp(json_text(*x, "timestamp"), json_text(*y, "timestamp"));
+	return order ? order : (x->order > y->order) - (x->order < y->order);
 }
 
 static void print(const cJSON *line)
 {
 	static const char *const in_front[] = { "timestamp", "level", "service", "message" };
+	static const int widths[] = { 24, 5, 16, 0 };
 	const cJSON *v;
 
 	for (size_t i = 0; i < COUNT(in_front); i++) {
 		const char *text = json_text(line, in_front[i]);
 
-		printf(i == 2 ? "%-16s " : i == 1 ? "%-5s " : "%s ", text ? text : "-");
+		printf("%-*s ", widths[i], text ? text : "-");
 	}
 	cJSON_ArrayForEach(v, line) {
 		OWN(json_text) char *text = NULL;
@@ -151,9 +168,9 @@ static int run(int argc, char **argv, struct err *e)
 	if (s.count == 0)
 		return err_set(e, ERR_NOT_FOUND, "no line with this trace id in %s", set.log_dir);
 
-	qsort((void *)s.lines, s.count, sizeof(cJSON *), by_time);
+	qsort(s.entries, s.count, sizeof(*s.entries), by_time);
 	for (size_t i = 0; i < s.count; i++)
-		print(s.lines[i]);
+		print(s.entries[i].line);
 	return 0;
 }
 

@@ -11,15 +11,15 @@ from .process import Record, Spec
 from .secrets import Secrets
 from .users import server_user
 
-# everysec: a crash of the machine loses a second of counters; what must not be lost is PostgreSQL's.
+# Nothing is kept on disk: all that lies in Redis can be made again, and what came back from a file a second
+# old (a ready marker without the last revocations) would be worse than nothing.
 CONFIG = """\
 bind 127.0.0.1
 port {port}
 protected-mode yes
 requirepass {password}
 dir {folder}
-appendonly yes
-appendfsync everysec
+appendonly no
 save ""
 maxmemory-policy noeviction
 set-proc-title no

@@ -92,6 +92,7 @@ class Suite:
         self.stack = Stack(self.folder / "state", values, random_ports=True, bin_dir=bin_dir, parts=parts,
                            supervise=supervise)
         self.extra: dict[str, tuple[Spec, Record]] = {}
+        self.quiet: tuple[float, Socket] | None = None  # a socket that nobody uses, and since when
 
     # ---- life ----------------------------------------------------------------------------------
 
@@ -139,7 +140,7 @@ class Suite:
         children = getattr(self.stack.runner, "_children", {})
         child = children.get(record.pid) if record else None
         how = self.stack.stop_part(name)
-        return how, child.returncode if child else None
+        return how, child.wait(5) if child else None
 
     def processes(self) -> list[str]:
         """Processes of this stack that still run."""
