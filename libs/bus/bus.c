@@ -31,9 +31,10 @@ int bus_from_nats(natsStatus s, const char *what, struct err *e)
 
 static void on_disconnected(natsConnection *conn, void *closure)
 {
-	(void)conn;
 	(void)closure;
-	log_warn("bus lost, reconnecting");
+	/* Our own closing comes here too. */
+	if (!natsConnection_IsClosed(conn))
+		log_warn("bus lost, reconnecting");
 }
 
 static void on_reconnected(natsConnection *conn, void *closure)

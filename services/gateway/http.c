@@ -102,7 +102,7 @@ static void describe_client(struct exchange *x)
 	head_trace(x->head.traceparent, x->ctx.trace_id);
 	client_address(x->app->proxies, x->info->remote_addr, x->head.forwarded_for,
 	               x->ctx.client_address);
-	for (; agent[n] && n < BUS_AGENT_MAX; n++)
+	for (; n < BUS_AGENT_MAX && agent[n]; n++)
 		x->ctx.client_agent[n] = agent[n] >= 0x20 && agent[n] < 0x7f ? agent[n] : '?';
 }
 

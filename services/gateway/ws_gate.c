@@ -94,7 +94,7 @@ static void describe(struct pending *p, const struct ws_request *r, struct ws_pe
 	head_trace(r->traceparent, ctx->trace_id);
 	bus_trace_begin(ctx);
 	client_address(ws_app(p->ws)->proxies, p->peer, r->forwarded_for, ctx->client_address);
-	for (size_t n = 0; agent[n] && n < BUS_AGENT_MAX; n++)
+	for (size_t n = 0; n < BUS_AGENT_MAX && agent[n]; n++)
 		ctx->client_agent[n] = agent[n] >= 0x20 && agent[n] < 0x7f ? agent[n] : '?';
 }
 

@@ -12,7 +12,7 @@
 #include <sodium.h>
 
 #define GATEWAY_TOKEN_BYTES 24
-#define PORT_TRIES          8 /* others may take the port between the look and the claim */
+#define PORT_TRIES          8
 
 /* What a new instance is made of, besides its row. */
 struct birth {
@@ -100,6 +100,22 @@ static int conceive(struct call *c, struct birth *b, struct err *e)
 	return seal_provider_key(app, b, &c->arena, e);
 }
 
+/* Before Telegram is asked: has this very request made one already (*ret_found), and may there be
+ * one more? Both are asked again where they count, in claim(). */
+static int precheck(struct call *c, long long max, struct instance *ret, bool *ret_found,
+                    struct err *e)
+{
+	struct app *app = c->app;
+	OWN(pg_conn) struct pg_conn *db = NULL;
+
+	*ret_found = false;
+	if (pg_take(app->db, &db, e) < 0 ||
+	    (c->ctx.idempotency_key[0] &&
+	     store_find_created(db, c->ctx.user_id, c->ctx.idempotency_key, ret, ret_found, e) < 0))
+		return -1;
+	return *ret_found ? 0 : quota_check(db, c->ctx.user_id, max, e);
+}
+
 /* Everything that claims: the quota, the bot, the port. In one transaction, so that a crash leaves
  * all of it or nothing. ERR_CONFLICT: the port went to another; try again. */
 static int claim(struct app *app, struct pg_conn *db, struct birth *b, struct instance *ret,
@@ -131,33 +147,44 @@ static int claim(struct app *app, struct pg_conn *db, struct birth *b, struct in
 	return pg_commit(&tx, e);
 }
 
+/* The port may go to another between the look for a free one and the claim of it. */
+static int claim_tries(struct app *app, struct birth *b, struct instance *ret, struct err *e)
+{
+	OWN(pg_conn) struct pg_conn *db = NULL;
+
+	if (pg_take(app->db, &db, e) < 0)
+		return -1;
+	for (int i = 0; i < PORT_TRIES; i++) {
+		*e = ERR_INIT;
+		if (claim(app, db, b, ret, e) == 0)
+			return 0;
+		if (e->code != ERR_CONFLICT)
+			return -1;
+	}
+	return err_set(e, ERR_UNAVAILABLE, "no port could be claimed");
+}
+
 int on_create(struct call *c, struct err *e)
 {
 	struct app *app = c->app;
-	OWN(pg_conn) struct pg_conn *db = NULL;
 	struct birth b = { 0 };
 	struct instance made;
-	int r = -1;
+	bool is_made = false;
 
 	if (!c->ctx.user_id[0])
 		return err_set(e, ERR_UNAUTHENTICATED, "sign in first");
-	if (quota_of(app, &c->ctx, &c->arena, &b.max, e) < 0 || conceive(c, &b, e) < 0 ||
-	    pg_take(app->db, &db, e) < 0)
+	if (quota_of(app, &c->ctx, &c->arena, &b.max, e) < 0 ||
+	    precheck(c, b.max, &made, &is_made, e) < 0)
 		return -1;
-	for (int i = 0; i < PORT_TRIES && r < 0; i++) {
-		*e = ERR_INIT;
-		r = claim(app, db, &b, &made, e);
-		if (r < 0 && e->code != ERR_CONFLICT)
+	if (!is_made) {
+		if (conceive(c, &b, e) < 0 || claim_tries(app, &b, &made, e) < 0)
 			return -1;
+		/* A crash here: the instance is there, and is made by whoever comes next. */
+		fault_point("create.claimed");
+		app_wake(app);
+		log_info("asked for", "instance_id", made.id, "user_id", made.user_id, "operation",
+		         "create");
 	}
-	if (r < 0)
-		return err_set(e, ERR_UNAVAILABLE, "no port could be claimed");
-
-	/* A crash here: the instance is there, and is made by whoever comes next. */
-	fault_point("create.claimed");
-	app_wake(app);
-	log_info("asked for", "instance_id", made.id, "user_id", made.user_id, "operation",
-	         "create");
 	return instance_to_view(&made, &c->arena, CALL_OUT(c, instance_view), e);
 }
 

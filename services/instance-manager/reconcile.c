@@ -75,7 +75,9 @@ static struct instance *work_take(struct reconciler *r, size_t at)
 		pthread_cond_wait(&r->has_work, &r->lock);
 	if (!r->is_stopping) {
 		row = r->queue[0];
-		memmove(r->queue, r->queue + 1, --r->queue_count * sizeof(r->queue[0]));
+		r->queue_count--;
+		for (size_t i = 0; i < r->queue_count; i++)
+			r->queue[i] = r->queue[i + 1];
 		snprintf(r->busy[at], sizeof(r->busy[at]), "%s", row->id);
 		r->busy_count++;
 	}

@@ -1,8 +1,8 @@
 #include "app.h"
 
+#include "assistant_config.h"
 #include "glance.h"
 #include "keeper.h"
-#include "openclaw_config.h"
 #include "reconcile.h"
 #include "watch.h"
 

@@ -10,11 +10,12 @@
 #include <errno.h>
 #include <pthread.h>
 
-#define FETCH_MS   500 /* how long one look at the stream waits; so long does a stop take */
-#define RENEW_MS   700 /* the lease is kept by taking it this often */
-#define STANDBY_MS 400 /* how often one that is not active asks for the lease */
-#define RETRY_MS   300
-#define SWEEP_MS   5000 /* one step over the interest of gateways that may be gone */
+#define FETCH_MS    500 /* how long one look at the stream waits; so long does a stop take */
+#define RENEW_MS    700 /* the lease is kept by taking it this often */
+#define STANDBY_MS  400 /* how often one that is not active asks for the lease */
+#define RETRY_MS    300
+#define COMPLAIN_MS 30000 /* what goes on failing is said again after this */
+#define SWEEP_MS    5000  /* one step over the interest of gateways that may be gone */
 
 struct consumer {
 	pthread_mutex_t lock; /* guards is_stopping */
@@ -26,9 +27,9 @@ struct consumer {
 	struct bus *bus;
 	jsCtx *js;
 	struct redis *redis;
-	bool has_lease, is_delivering,
-		is_failing;           /* the last two so that a change is logged once */
+	bool has_lease;
 	long long renew_ms, sweep_ms; /* monotonic: next due */
+	long long complain_ms;        /* monotonic: until then a failure was said; 0: none was */
 	unsigned long long sweep_cursor;
 	natsStatistics *stats;
 	uint64_t session_reconnects; /* of the connection, when the session began */
@@ -158,12 +159,20 @@ static int session(struct consumer *c, struct err *e)
 		return -1;
 	snprintf(seq, sizeof(seq), "%llu", (unsigned long long)p.last_seq);
 	log_info("delivering", "after", seq);
-	c->is_failing = false;
+	c->complain_ms = 0;
 
 	while (c->has_lease && !is_stopping(c))
 		if (lease_keep(c, e) < 0 || sweep(c, e) < 0 || one_batch(c, &p, e) < 0)
 			return -1;
 	return 0;
+}
+
+static void complain(struct consumer *c, const struct err *e)
+{
+	if (clock_mono_ms() < c->complain_ms)
+		return;
+	log_warn("events wait, trying again", "code", err_name(e->code), "error", e->msg);
+	c->complain_ms = clock_mono_ms() + COMPLAIN_MS;
 }
 
 static void *run(void *closure)
@@ -179,9 +188,7 @@ static void *run(void *closure)
 		}
 		if (e.code == ERR_NONE && session(c, &e) == 0)
 			continue;
-		if (!c->is_failing)
-			log_warn("events wait, trying again", "error", e.msg);
-		c->is_failing = true;
+		complain(c, &e);
 		wait_ms(c, RETRY_MS);
 	}
 	/* Where it fails the lease ends by itself. */
