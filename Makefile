@@ -190,7 +190,8 @@ fuzz: deps-test
 	@for f in $(FUZZERS); do \
 		corpus=$(B)/corpus/$$(basename $$f); mkdir -p $$corpus; \
 		echo "$$(basename $$f): $(TIME) s"; \
-		$$f -max_total_time=$(TIME) -timeout=10 -rss_limit_mb=2048 -max_len=70000 -print_final_stats=1 $$corpus >$$f.log 2>&1 \
+		$$f -max_total_time=$(TIME) -timeout=10 -rss_limit_mb=2048 -max_len=70000 -print_final_stats=1 $$corpus \
+			$$([ $$(basename $$f) != fuzz_message ] || ls -d proto/examples/*/) >$$f.log 2>&1 \
 			|| { tail -40 $$f.log; exit 1; }; \
 		grep -E 'stat::number_of_executed_units' $$f.log; \
 	done

@@ -24,14 +24,14 @@ int http_client_open(const struct http_client_opt *opt, struct http_client **ret
 void http_client_close(struct http_client *c); /* NULL is fine */
 
 struct http_req {
-	const char *method;    /* "GET" */
-	const char *path;      /* appended to base_url, or a whole URL where that is "" */
-	const char *body;      /* NULL: none */
+	const char *method; /* "GET" */
+	const char *path;   /* appended to base_url, or a whole URL where that is "" */
+	const char *body;   /* NULL: none */
 	size_t body_len;
-	const char *content_type; /* of body; NULL: application/json */
-	const char *bearer;       /* Authorization: Bearer …; NULL: none. Never logged. */
-	int timeout_ms;           /* the whole call */
-	size_t answer_max;        /* bytes; more is ERR_UPSTREAM */
+	const char *content_type;   /* of body; NULL: application/json */
+	const char *bearer;         /* Authorization: Bearer …; NULL: none. Never logged. */
+	int timeout_ms;             /* the whole call */
+	size_t answer_max;          /* bytes; more is ERR_UPSTREAM */
 	const char *const *headers; /* further ones, "Name: value", NULL-ended; NULL: none */
 };
 

@@ -31,7 +31,7 @@ static int make_cookies(struct exchange *x, const struct wire_msg *m, const void
 
 	if (x->route->cookies == COOKIES_CLEAR)
 		return cookie_lines(NULL, 0, NULL, &x->arena, &x->cookies, e);
-	assert(m == &wire_auth_tokens);
+	assert(m == &wire_auth_tokens && tokens);
 	return cookie_lines(tokens->access_token, tokens->expires_in, tokens->refresh_token,
 	                    &x->arena, &x->cookies, e);
 }

@@ -173,15 +173,17 @@ static int on_socket(struct lws *wsi, enum lws_callback_reasons reason, void *us
 		run_inbox(w);
 		return 0;
 	case LWS_CALLBACK_ESTABLISHED:
-		if (!w->adopting)
+		if (!w->adopting || !slot)
 			return -1;
 		*slot = w->adopting;
 		w->adopting->wsi = wsi;
 		return 0;
 	case LWS_CALLBACK_RECEIVE:
+		assert(c); /* ESTABLISHED came first */
 		on_received(w, c, in, len);
 		return 0;
 	case LWS_CALLBACK_RECEIVE_PONG:
+		assert(c);
 		c->heard_ms = clock_mono_ms();
 		return 0;
 	case LWS_CALLBACK_SERVER_WRITEABLE:

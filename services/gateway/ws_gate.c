@@ -164,6 +164,7 @@ static void on_readable(struct ws_gate *g, struct pending *p)
 		return;
 	if (n <= 0) {
 		unlink_pending(g, p);
+		assert(g->oldest != p);
 		pending_free(p);
 		return;
 	}
@@ -252,6 +253,7 @@ static void drop_slow(struct ws_gate *g)
 		struct pending *p = g->oldest;
 
 		unlink_pending(g, p);
+		assert(g->oldest != p);
 		refuse_here(p, &e);
 	}
 }
@@ -333,6 +335,7 @@ void ws_gate_stop(struct ws_gate *g)
 		struct pending *p = g->oldest;
 
 		unlink_pending(g, p);
+		assert(g->oldest != p);
 		pending_free(p);
 	}
 	for (size_t i = 0; i < COUNT(fds); i++)

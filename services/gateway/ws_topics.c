@@ -362,6 +362,7 @@ void ws_topics_answer(struct ws_topics *t, struct ws_call *call)
 	/* One with a call under way is never removed. */
 	struct ws_topic *topic = *find(t, call->topic);
 
+	assert(topic);
 	switch (call->kind) {
 	case WS_CALL_SUBSCRIBE:
 		on_subscribed(t, topic, call);

@@ -56,7 +56,7 @@ static void decide_down(struct decision *d, const struct sight *s)
 	else if (status == ENGINE_REMOVING)
 		decide_wait(d, REMOVING_MS);
 	else
-		decide_wait(d, DECIDE_CHECK_MS);
+		decide_wait(d, DECIDE_REST_MS);
 	if (is_wanted_so && d->next.status != INSTANCE_STOPPED)
 		decide_become(d, INSTANCE_STOPPED, NULL);
 	if (!is_wanted_so && d->next.retry_at_ms > s->now_ms &&

@@ -62,6 +62,7 @@ struct decision {
 };
 
 #define DECIDE_CHECK_MS    10000 /* between looks at what is as it should be */
+#define DECIDE_REST_MS     30000 /* at what is stopped; the engine's events tell before that */
 #define DECIDE_AILING_MS   3000  /* at what lives and does not serve */
 #define DECIDE_MISSES      3     /* probes without an answer, before a restart */
 #define DECIDE_CHANNEL_MS  60000 /* channels may take as long to come back */

@@ -31,6 +31,22 @@ static int engine_form_check(const struct app *app, struct err *e)
 	return 0;
 }
 
+/* What is given of the default provider must make a config; with nothing given, people bring their
+ * own. */
+static int default_model_check(const struct app *app, struct err *e)
+{
+	bool is_given = app->default_provider_base_url[0] || app->default_provider_api_key[0];
+	int r = is_given ? assistant_config_check(app, app->default_model, NULL, 0, e)
+	                 : openclaw_model_check(app->default_model, e);
+
+	if (r < 0)
+		snprintf(e->field, sizeof(e->field), "%s",
+		         strstr(e->field, "base_url")  ? "DEFAULT_PROVIDER_BASE_URL"
+		         : strstr(e->field, "api_key") ? "DEFAULT_PROVIDER_API_KEY"
+		                                       : "DEFAULT_MODEL");
+	return r;
+}
+
 int app_check(void *ctx, struct err *e)
 {
 	struct app *app = ctx;
@@ -42,11 +58,8 @@ int app_check(void *ctx, struct err *e)
 		return err_field(e, "INSTANCE_PORT_MIN", "must not be above INSTANCE_PORT_MAX");
 	if (app->data_dir[0] != '/')
 		return err_field(e, "DATA_DIR", "must be an absolute path");
-	if (app->default_model[0] && openclaw_model_check(app->default_model, e) < 0) {
-		snprintf(e->field, sizeof(e->field), "DEFAULT_MODEL");
-		return -1;
-	}
-	if (engine_form_check(app, e) < 0)
+	if ((app->default_model[0] && default_model_check(app, e) < 0) ||
+	    engine_form_check(app, e) < 0)
 		return -1;
 	return vault_new(&key, 1, &app->vault, e);
 }

@@ -121,7 +121,7 @@ static enum step_end seen(const struct instance *row, long long delay_ms, bool i
 		                    .is_observed = is_observed };
 	snprintf(ret->id, sizeof(ret->id), "%s", row->id);
 	/* Not all at one time. */
-	if (delay_ms == DECIDE_CHECK_MS)
+	if (delay_ms >= DECIDE_CHECK_MS)
 		ret->delay_ms -= (long long)randombytes_uniform(JITTER_MS);
 	return STEP_SEEN;
 }

@@ -186,7 +186,8 @@ def pytest(folder: str, variant: str = "release", *more: str) -> Callable[[Conte
             stub_image()
         argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short", f"--junitxml={report}",
                 *more, *ctx.extra, str(TESTS / folder)]
-        status, out = execute(ctx, argv, {"ZAKI_BIN": str(ctx.bin(variant))}, PYTEST_S, log)
+        env = {"ZAKI_BIN": str(ctx.bin(variant)), "ZAKI_KEEP_LOGS": str(report.with_suffix("")) + "-daemons"}
+        status, out = execute(ctx, argv, env, PYTEST_S, log)
         return from_junit(name, status, report, out)
     return run
 
