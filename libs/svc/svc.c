@@ -203,6 +203,7 @@ int svc_main(const struct svc_def *def, void *app, int argc, char **argv)
 	if (r < 0)
 		log_error("cannot run", "field", e.field, "error", e.msg);
 	curl_global_cleanup();
-	nats_Close();
+	/* Its own threads too: at exit the library frees its locks under them. */
+	(void)nats_CloseAndWait(5000);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -9,10 +9,11 @@
 
 #include <pthread.h>
 
-#define QUIESCE_MS  20000   /* how long calls under way may take to end */
-#define HEADER_ROOM "65536" /* bytes; past HEAD_MAX ours is the answer, past this civetweb's */
-#define TEXT_(n)    #n
-#define TEXT(n)     TEXT_(n)
+#define FAILED_LINES 10      /* a second */
+#define QUIESCE_MS   20000   /* how long calls under way may take to end */
+#define HEADER_ROOM  "65536" /* bytes; past HEAD_MAX ours is the answer, past this civetweb's */
+#define TEXT_(n)     #n
+#define TEXT(n)      TEXT_(n)
 
 struct http {
 	pthread_mutex_t lock; /* guards all below but app and server */
@@ -20,6 +21,9 @@ struct http {
 	bool is_closing;
 	long long requests;    /* under way */
 	long long connections; /* that have a thread */
+	long long failed_ms;   /* monotonic; the second that the next two are of */
+	long long failed;      /* requests on their way */
+	long long untold;      /* of these, or of seconds before, that no line says */
 
 	struct app *app;
 	struct mg_context *server;
@@ -144,19 +148,41 @@ static int serve(struct exchange *x, struct err *e)
 	return x->route->local ? serve_local(x, e) : call_forward(x, e);
 }
 
-/* A failed call is logged by the service; what failed here, on the way to it, by us. */
-static void log_end(const struct exchange *x, const struct err *e, long long start_ns)
+/* While the bus is away all requests fail, for the same reason: a few lines a second say so as well
+ * as thousands. ret_untold: how many were left out before this one. */
+static bool is_worth_a_line(struct http *h, char ret_untold[24])
 {
+	long long now_ms = clock_mono_ms();
+	bool result;
+
+	pthread_mutex_lock(&h->lock);
+	if (now_ms - h->failed_ms >= 1000) {
+		h->failed_ms = now_ms;
+		h->failed = 0;
+	}
+	result = ++h->failed <= FAILED_LINES;
+	snprintf(ret_untold, 24, "%.0lld", result ? h->untold : 0);
+	h->untold = result ? 0 : h->untold + 1;
+	pthread_mutex_unlock(&h->lock);
+	return result;
+}
+
+/* A failed call is logged by the service; what failed here, on the way to it, by us. */
+static void log_end(struct http *h, const struct exchange *x, const struct err *e,
+                    long long start_ns)
+{
+	bool is_failed = e->code != ERR_NONE && err_http(e->code) >= 500;
 	const char *path = x->route ? x->route->path : "";
-	char status[12], ms[24];
+	char status[12], ms[24], untold[24];
 
 	snprintf(status, sizeof(status), "%d", x->status);
 	snprintf(ms, sizeof(ms), "%.1f", (double)(clock_mono_ns() - start_ns) / 1e6);
-	if (e->code != ERR_NONE && err_http(e->code) >= 500)
+	if (is_failed && is_worth_a_line(h, untold))
 		log_line(e->code == ERR_INTERNAL ? LOG_ERR : LOG_WRN, "request failed", "method",
 		         x->info->request_method, "route", path, "status", status, "user_id",
-		         x->ctx.user_id, "error", e->msg, "duration_ms", ms, (char *)NULL);
-	else
+		         x->ctx.user_id, "error", e->msg, "duration_ms", ms, "untold", untold,
+		         (char *)NULL);
+	else if (!is_failed)
 		log_debug("request", "method", x->info->request_method, "route", path, "status",
 		          status, "duration_ms", ms);
 }
@@ -179,7 +205,7 @@ static int on_request(struct mg_connection *conn)
 		if (serve(&x, &e) < 0)
 			reply_error(&x, &e);
 		end(h);
-		log_end(&x, &e, start_ns);
+		log_end(h, &x, &e, start_ns);
 	}
 	if (x.body_left != 0 && !(x.must_close && x.head.expect))
 		body_discard(&x);

@@ -61,7 +61,7 @@ struct decision {
 	long long delay_ms;      /* with ACT_NONE: until the next look */
 };
 
-#define DECIDE_CHECK_MS    10000 /* between looks at what is as it should be */
+#define DECIDE_CHECK_MS    9000  /* between looks at what is as it should be; ten seconds at most */
 #define DECIDE_REST_MS     30000 /* at what is stopped; the engine's events tell before that */
 #define DECIDE_AILING_MS   3000  /* at what lives and does not serve */
 #define DECIDE_MISSES      3     /* probes without an answer, before a restart */

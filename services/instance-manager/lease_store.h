@@ -38,6 +38,7 @@ struct lease_poke {
 	char id[UUID_SIZE];
 	int exit_code; /* -1: it did not end */
 	bool is_oom;
+	bool is_minor; /* of no account while this process works on the instance: it looks again */
 };
 int lease_poke(struct pg_conn *c, const struct lease_poke *list, size_t count, struct err *e);
 

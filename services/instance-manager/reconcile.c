@@ -310,9 +310,22 @@ void reconcile_wake(struct reconciler *r)
 	pthread_mutex_unlock(&r->lock);
 }
 
+/* With the lock. */
+static bool is_being_worked_on(const struct reconciler *r, const char *id)
+{
+	for (size_t i = 0; i < RECONCILE_WORKERS; i++)
+		if (strcmp(r->busy[i], id) == 0)
+			return true;
+	return false;
+}
+
 void reconcile_poke(struct reconciler *r, const struct lease_poke *poke)
 {
 	pthread_mutex_lock(&r->lock);
+	if (poke && poke->is_minor && is_being_worked_on(r, poke->id)) {
+		pthread_mutex_unlock(&r->lock);
+		return;
+	}
 	if (poke && r->poke_count < POKES_MAX)
 		r->pokes[r->poke_count++] = *poke;
 	else

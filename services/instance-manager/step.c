@@ -232,6 +232,7 @@ static enum visit step(struct app *app, struct visit_row *v, const struct step_s
 		probe(app, &v->now, &s);
 		decide(&v->now, &s, &d);
 	}
+	end_operation(&d);
 	if (!lease_is_news(&v->saved, &d)) {
 		seen(&v->saved, d.delay_ms, true, ret);
 		return VISIT_SEEN;

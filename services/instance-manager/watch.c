@@ -23,24 +23,6 @@ static bool is_stopping(struct watch *w)
 	return __atomic_load_n(&w->is_stopping, __ATOMIC_RELAXED);
 }
 
-/* What we do to a container ourselves comes by here too: a look more than needed, and cheap. */
-static bool is_news(enum engine_event_kind kind)
-{
-	switch (kind) {
-	case ENGINE_EVENT_STARTED:
-	case ENGINE_EVENT_DIED:
-	case ENGINE_EVENT_OOM:
-	case ENGINE_EVENT_PAUSED:
-	case ENGINE_EVENT_UNPAUSED:
-	case ENGINE_EVENT_DESTROYED:
-		return true;
-	case ENGINE_EVENT_CREATED:
-	case ENGINE_EVENT_CHANGED:
-		break;
-	}
-	return false;
-}
-
 static bool on_event(const struct engine_event *ev, void *ctx)
 {
 	struct watch *w = ctx;
@@ -50,12 +32,12 @@ static bool on_event(const struct engine_event *ev, void *ctx)
 	if (!ev->instance_id[0])
 		return true;
 	glance_touch(w->app->glance, ev->instance_id);
-	if (!is_news(ev->kind))
-		return true;
 	snprintf(poke.id, sizeof(poke.id), "%s", ev->instance_id);
 	if (ev->kind == ENGINE_EVENT_DIED)
 		poke.exit_code = ev->exit_code;
 	poke.is_oom = ev->kind == ENGINE_EVENT_OOM;
+	/* What we do to a container ourselves comes by here, too. */
+	poke.is_minor = ev->kind == ENGINE_EVENT_CREATED || ev->kind == ENGINE_EVENT_CHANGED;
 	reconcile_poke(w->app->reconciler, &poke);
 	return true;
 }

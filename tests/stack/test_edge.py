@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import http.server
 import json
+import socket
+import contextlib
 import threading
 from typing import Iterator
 
@@ -105,9 +107,12 @@ def test_a_body_of_a_mebibyte_passes_and_a_flood_does_not(edge: Stack) -> None:
 
 
 def test_a_part_that_is_away_is_503_and_no_token_is_in_the_log(state: object) -> None:
-    stack = Stack(temp_state_dir(), random_ports=True, parts=("edge",))
+    stack, held = Stack(temp_state_dir(), random_ports=True, parts=("edge",)), contextlib.ExitStack()
     try:
         stack.up()
+        for name in ("PORT", "WS_PORT"):  # bound and not listening: nobody else can serve there meanwhile
+            hold = held.enter_context(socket.socket())
+            hold.bind(("127.0.0.1", stack.ports.get(name)))
         query = "&".join(f"{k}={v}" for k, v in SECRETS.items())
         for path in (f"/ws?{query}", f"/api/x?{query}"):
             status, body = ask(stack, "GET", path, headers={"Cookie": "a=COOKIE-MUST-NOT-SHOW",
@@ -116,6 +121,7 @@ def test_a_part_that_is_away_is_503_and_no_token_is_in_the_log(state: object) ->
             assert body["error"]["code"] == "SERVICE_UNAVAILABLE"  # type: ignore[index]
         assert "MUST-NOT-SHOW" not in stack.log("edge")
     finally:
+        held.close()
         stack.destroy()
 
 

@@ -57,6 +57,23 @@ def test_every_point_is_here() -> None:
     assert set(fault_points("auth")) == set(AUTH_POINTS) != set()
 
 
+def test_a_journey_passes_these_points_and_no_others(suite: Suite, telegram: Telegram) -> None:
+    """The table again, held against what is really passed."""
+    trace = suite.folder / "passed"
+    trace.touch()
+    trace.chmod(0o666)
+    suite.stack.restart_part("instance-manager", {"ZAKI_FAULT_TRACE": str(trace)})
+    journey = Journey(suite, telegram)
+    journey.create()
+    journey.change()
+    journey.stop_start_restart()
+    for point in ("stray.removed", "mend.resized", "mend.stopped", "mend.ready"):
+        journey.drift(point)
+    journey.delete()
+    journey.events_are_told()
+    assert set(trace.read_text().split()) | {"create.port"} == set(IM_POINTS)  # that one needs a busy port
+
+
 def age_what_it_held(suite: Suite) -> None:
     """While no instance-manager lives: its leases and claims run out now and not in a while, so that
     many points can be tested. test_killed_again_and_again waits for them as they are."""

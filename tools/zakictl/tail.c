@@ -168,7 +168,7 @@ static int run(int argc, char **argv, struct err *e)
 	r = watch_all(&t, &w, e);
 	watch_close(&w);
 	/* Ends the threads that deliver: none may hold t past this. */
-	nats_Close();
+	(void)nats_CloseAndWait(5000);
 	return r;
 }
 

@@ -93,7 +93,7 @@ class Postgres:
         who = {"user": user.uid, "group": user.gid, "extra_groups": []} if os.geteuid() == 0 else {}
         done = subprocess.run(argv, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               check=False, **who)  # type: ignore[call-overload]
-        password.unlink()
+        password.unlink(missing_ok=True)
         if done.returncode:
             raise StackError(f"initdb failed: {done.stderr.strip()[-800:]}")
         fresh.rename(self.data)

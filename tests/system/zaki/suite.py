@@ -223,7 +223,7 @@ class Suite:
             match = REPORT.search(text)
             if match:
                 line = text.rfind("\n", 0, match.start()) + 1
-                found.append(f"{name}:\n{text[line:line + 3000]}")
+                found.append(f"{name}:\n{text[max(0, line - 1500):line + 4000]}")
         return found
 
     def pids(self) -> dict[str, int | None]:
