@@ -218,6 +218,28 @@ static struct round *ask_all(struct app *app)
 	return r;
 }
 
+/* The bus, Redis, the services as above, then what they named themselves: the same at every asking. */
+static size_t rank(const char *name)
+{
+	if (strcmp(name, "bus") == 0)
+		return 0;
+	if (strcmp(name, "redis") == 0)
+		return 1;
+	for (size_t i = 0; i < COUNT(services); i++)
+		if (strcmp(name, services[i].name) == 0)
+			return i + 2;
+	return COUNT(services) + 2;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct health_part *one = a, *other = b;
+	size_t rank_one = rank(one->name), rank_other = rank(other->name);
+
+	return rank_one != rank_other ? (rank_one < rank_other ? -1 : 1)
+	                              : strcmp(one->name, other->name);
+}
+
 static int write_up(struct round *r, char **ret)
 {
 	struct health_part parts[PARTS_MAX];
@@ -237,6 +259,7 @@ static int write_up(struct round *r, char **ret)
 			view.status = "degraded";
 	}
 	view.parts_count = r->count;
+	qsort(parts, r->count, sizeof(parts[0]), compare);
 	if (is_bus_up)
 		*ret = envelope_data(&wire_health_view, &view, NULL, &e);
 	pthread_mutex_unlock(&r->lock);

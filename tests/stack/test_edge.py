@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import http.server
 import json
 import socket
-import contextlib
 import threading
 from typing import Iterator
 
