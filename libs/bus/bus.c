@@ -22,6 +22,8 @@ int bus_from_nats(natsStatus s, const char *what, struct err *e)
 	case NATS_NOT_YET_CONNECTED:
 	case NATS_CONNECTION_CLOSED:
 	case NATS_CONNECTION_DISCONNECTED:
+	case NATS_IO_ERROR: /* the socket broke under this very call */
+	case NATS_STALE_CONNECTION:
 	case NATS_INSUFFICIENT_BUFFER:
 		return err_set(e, ERR_UNAVAILABLE, "%s: %s", what, natsStatus_GetText(s));
 	default:
