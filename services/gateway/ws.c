@@ -15,6 +15,7 @@
 
 #define TICK_US    (LWS_US_PER_SEC)
 #define CLOSING_MS 3000  /* for all sockets to be gone when this process ends */
+#define RX_BYTES   256   /* that a socket has always; longer frames come in pieces */
 #define FILES_MAX  65536 /* libwebsockets keeps two pointers for each that there may be */
 
 struct ws {
@@ -203,7 +204,7 @@ static int on_socket(struct lws *wsi, enum lws_callback_reasons reason, void *us
 void ws_close_session(struct ws *w, const char *session_id, int code, const char *reason)
 {
 	for (struct ws_client *c = w->clients; c; c = c->next)
-		if (!session_id || strcmp(c->person.ctx.session_id, session_id) == 0)
+		if (!session_id || strcmp(c->person.session_id, session_id) == 0)
 			ws_client_close(c, code, reason);
 }
 
@@ -345,7 +346,7 @@ static int context_make(struct ws *w, struct err *e)
 		{ .name = "zaki",
 		  .callback = on_socket,
 		  .per_session_data_size = sizeof(struct ws_client *),
-		  .rx_buffer_size = WS_FRAME_MAX },
+		  .rx_buffer_size = RX_BYTES },
 		{ .name = NULL },
 	};
 	const struct lws_context_creation_info info = {

@@ -23,12 +23,12 @@ static int read_value(const char *value, struct ws_person *p, struct err *e)
 
 	if (strlen(value) < 2 * UUID_SIZE + 1)
 		return not_valid("the ticket", e);
-	snprintf(p->ctx.user_id, UUID_SIZE, "%.36s", value);
-	snprintf(p->ctx.session_id, UUID_SIZE, "%.36s", value + UUID_SIZE);
+	snprintf(p->user_id, UUID_SIZE, "%.36s", value);
+	snprintf(p->session_id, UUID_SIZE, "%.36s", value + UUID_SIZE);
 	errno = 0;
 	p->expires_s = strtoll(value + 2 * UUID_SIZE, &end, 10);
 	if (value[id_len] != ' ' || value[2 * id_len + 1] != ' ' || errno || *end ||
-	    p->expires_s < 0 || !uuid_is_valid(p->ctx.user_id) || !uuid_is_valid(p->ctx.session_id))
+	    p->expires_s < 0 || !uuid_is_valid(p->user_id) || !uuid_is_valid(p->session_id))
 		return not_valid("the ticket", e);
 	return 0;
 }
@@ -58,8 +58,8 @@ static int by_token(struct app *app, const char *token, struct ws_person *p, str
 
 	if (token_check(app->keys, token, &claims, e) < 0)
 		return -1;
-	memcpy(p->ctx.user_id, claims.user_id, sizeof(p->ctx.user_id));
-	memcpy(p->ctx.session_id, claims.session_id, sizeof(p->ctx.session_id));
+	memcpy(p->user_id, claims.user_id, sizeof(p->user_id));
+	memcpy(p->session_id, claims.session_id, sizeof(p->session_id));
 	p->expires_s = claims.expires_at_s;
 	return 0;
 }

@@ -27,6 +27,17 @@ static void clear(struct ws_client *c)
 	c->rx_len = 0;
 }
 
+struct bus_ctx ws_person_ctx(const struct ws_person *p, const char *trace_id)
+{
+	struct bus_ctx ctx = { .trace_id = "" };
+
+	snprintf(ctx.trace_id, sizeof(ctx.trace_id), "%s", trace_id ? trace_id : p->trace_id);
+	memcpy(ctx.user_id, p->user_id, sizeof(ctx.user_id));
+	memcpy(ctx.session_id, p->session_id, sizeof(ctx.session_id));
+	memcpy(ctx.client_address, p->client_address, sizeof(ctx.client_address));
+	return ctx;
+}
+
 struct ws_client *ws_client_new(const struct ws_person *p, long long now_ms)
 {
 	struct ws_client *c = calloc(1, sizeof(*c));
@@ -63,7 +74,7 @@ void ws_client_close(struct ws_client *c, int code, const char *reason)
 		return;
 	clear(c);
 	c->close_code = code;
-	snprintf(c->close_reason, sizeof(c->close_reason), "%s", reason);
+	c->close_reason = reason;
 	c->kill_ms = clock_mono_ms() + WS_CLOSE_MS;
 	lws_callback_on_writable(c->wsi);
 }

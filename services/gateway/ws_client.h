@@ -29,12 +29,17 @@
 
 struct ws_sub;
 
-/* What is known of a client before its socket is one. */
+/* What is known of a client, also before its socket is one. */
 struct ws_person {
-	struct bus_ctx ctx;  /* user, session, address, and the upgrade's trace */
-	long long expires_s; /* unix; of the token or session it came with; 0: none */
-	char slot[48];       /* its place among the user's sockets (ws_slot.h) */
+	char trace_id[BUS_TRACE_SIZE]; /* of the request that opened it */
+	char user_id[UUID_SIZE], session_id[UUID_SIZE];
+	char client_address[46]; /* INET6_ADDRSTRLEN */
+	char slot[48];           /* its place among the user's sockets (ws_slot.h) */
+	long long expires_s;     /* unix; of the token or session it came with; 0: none */
 };
+
+/* For a call on the person's behalf. trace_id: NULL for the one that the socket came with. */
+struct bus_ctx ws_person_ctx(const struct ws_person *p, const char *trace_id);
 
 struct ws_queued;
 
@@ -54,12 +59,12 @@ struct ws_client {
 	size_t sub_count;
 	bool is_subscribing; /* one of them is being asked for */
 
-	int close_code; /* not 0: it is being closed */
-	char close_reason[124];
-	long long kill_ms;   /* monotonic; when it is cut if it has not gone by then */
-	long long check_ms;  /* monotonic; when its session is looked at again */
-	long long frames_ms; /* monotonic; as of when budget is */
-	long long budget;    /* thousandths of frames that it may send */
+	int close_code;           /* not 0: it is being closed */
+	const char *close_reason; /* a constant; at most 123 bytes */
+	long long kill_ms;        /* monotonic; when it is cut if it has not gone by then */
+	long long check_ms;       /* monotonic; when its session is looked at again */
+	long long frames_ms;      /* monotonic; as of when budget is */
+	long long budget;         /* thousandths of frames that it may send */
 	bool is_checking;
 
 	long long heard_ms, ping_ms; /* monotonic; last sign of life; when to ask for the next */

@@ -88,14 +88,12 @@ static void refuse(struct pending *p, const char *trace_id, const struct err *e)
 
 static void describe(struct pending *p, const struct ws_request *r, struct ws_person *person)
 {
-	const char *agent = r->user_agent ? r->user_agent : "";
-	struct bus_ctx *ctx = &person->ctx;
+	struct bus_ctx ctx = { .trace_id = "" };
 
-	head_trace(r->traceparent, ctx->trace_id);
-	bus_trace_begin(ctx);
-	client_address(ws_app(p->ws)->proxies, p->peer, r->forwarded_for, ctx->client_address);
-	for (size_t n = 0; n < BUS_AGENT_MAX && agent[n]; n++)
-		ctx->client_agent[n] = agent[n] >= 0x20 && agent[n] < 0x7f ? agent[n] : '?';
+	head_trace(r->traceparent, ctx.trace_id);
+	bus_trace_begin(&ctx);
+	memcpy(person->trace_id, ctx.trace_id, sizeof(person->trace_id));
+	client_address(ws_app(p->ws)->proxies, p->peer, r->forwarded_for, person->client_address);
 }
 
 static int admit(struct pending *p, struct ws_person *person, struct err *e)
@@ -119,7 +117,7 @@ static void work(struct app_job *job)
 	struct err e = ERR_INIT;
 
 	if (admit(p, &person, &e) < 0)
-		refuse(p, person.ctx.trace_id, &e);
+		refuse(p, person.trace_id, &e);
 	pending_free(p);
 }
 

@@ -101,7 +101,7 @@ static void renew_done(struct ws *w, struct ws_task *t)
 	if (j->err.code != ERR_NONE) {
 		ws_client_send_error(j->client, NULL, j->trace_id, &j->err);
 	} else {
-		memcpy(j->client->person.ctx.session_id, j->person.ctx.session_id, UUID_SIZE);
+		memcpy(j->client->person.session_id, j->person.session_id, UUID_SIZE);
 		j->client->person.expires_s = j->person.expires_s;
 		ws_client_send_frame(j->client, &f);
 	}
@@ -115,7 +115,7 @@ static void renew(struct app_job *base)
 
 	if (ws_auth_again(ws_app(j->ws), j->ticket, j->token, &j->person, &j->err) == 0) {
 		/* A socket stays one person's: its topics were allowed to them. */
-		if (strcmp(was.ctx.user_id, j->person.ctx.user_id) != 0)
+		if (strcmp(was.user_id, j->person.user_id) != 0)
 			err_set(&j->err, ERR_FORBIDDEN, "this is someone else's");
 		else
 			(void)ws_slot_keep(ws_slots_of(j->ws), &j->person, &j->err);

@@ -120,7 +120,7 @@ void ws_slot_forget(struct ws_slots *s, const struct ws_person *p)
 	struct count **at, *c;
 
 	pthread_mutex_lock(&s->lock);
-	at = find(s, p->ctx.user_id);
+	at = find(s, p->user_id);
 	c = *at;
 	if (c && --c->sockets == 0) {
 		*at = c->next;
@@ -150,8 +150,8 @@ static int ask(struct ws_slots *s, const struct ws_person *p, long long max)
 	struct err e = ERR_INIT;
 	bool is_answer;
 
-	snprintf(sockets, sizeof(sockets), "zaki:ws:%s", p->ctx.user_id);
-	snprintf(revoked, sizeof(revoked), "zaki:revoked:%s", p->ctx.session_id);
+	snprintf(sockets, sizeof(sockets), "zaki:ws:%s", p->user_id);
+	snprintf(revoked, sizeof(revoked), "zaki:revoked:%s", p->session_id);
 	snprintf(most, sizeof(most), "%lld", max);
 	is_answer = redis_script_call(s->app->redis, &script, keys, COUNT(keys), args, COUNT(args),
 	                              &reply, &e) == 0 &&
@@ -162,6 +162,8 @@ static int ask(struct ws_slots *s, const struct ws_person *p, long long max)
 
 static int judge(struct ws_slots *s, const struct ws_person *p, int answer, struct err *e)
 {
+	struct bus_ctx ctx;
+
 	switch (answer) {
 	case SLOT_GOOD:
 		return 0;
@@ -170,7 +172,8 @@ static int judge(struct ws_slots *s, const struct ws_person *p, int answer, stru
 	case SLOT_REVOKED:
 		return err_set(e, ERR_UNAUTHENTICATED, "this session has ended");
 	default:
-		return auth_check_session(s->app, &p->ctx, e);
+		ctx = ws_person_ctx(p, NULL);
+		return auth_check_session(s->app, &ctx, e);
 	}
 }
 
@@ -178,7 +181,7 @@ int ws_slot_take(struct ws_slots *s, struct ws_person *p, struct err *e)
 {
 	snprintf(p->slot, sizeof(p->slot), "%s:%llu", bus_instance_id(s->app->bus),
 	         atomic_fetch_add(&s->number, 1));
-	if (count_up(s, p->ctx.user_id, e) < 0)
+	if (count_up(s, p->user_id, e) < 0)
 		return -1;
 	if (judge(s, p, ask(s, p, s->app->ws_per_user), e) < 0) {
 		ws_slot_give(s, p);
@@ -194,7 +197,7 @@ void ws_slot_give(struct ws_slots *s, const struct ws_person *p)
 	struct err e = ERR_INIT;
 
 	ws_slot_forget(s, p);
-	snprintf(key, sizeof(key), "zaki:ws:%s", p->ctx.user_id);
+	snprintf(key, sizeof(key), "zaki:ws:%s", p->user_id);
 	if (REDIS_CALL(s->app->redis, &reply, &e, "ZREM", key, p->slot) < 0)
 		say(s, true, &e);
 }

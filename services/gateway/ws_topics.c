@@ -132,12 +132,12 @@ static void say(struct ws_client *c, const char *event, const char *topic, const
 static void call_for(struct ws_topics *t, struct ws_sub *s)
 {
 	struct ws_client *c = s->client;
-	struct ws_call call = { .kind = WS_CALL_SUBSCRIBE, .ctx = c->person.ctx, .client = c };
+	struct ws_call call = { .kind = WS_CALL_SUBSCRIBE, .client = c };
 	struct err e = ERR_INIT;
 
 	memcpy(call.topic, s->topic->name, sizeof(call.topic));
 	memcpy(call.since, s->since, sizeof(call.since));
-	memcpy(call.ctx.trace_id, s->trace_id, sizeof(call.ctx.trace_id));
+	call.ctx = ws_person_ctx(&c->person, s->trace_id);
 	if (!ws_call_start(t->ws, &call)) {
 		err_busy(&e, ERR_UNAVAILABLE, 1, "too much to do");
 		ws_client_send_error(c, s->topic->name, s->trace_id, &e);
@@ -408,8 +408,7 @@ static void resume(struct ws_topics *t, struct ws_topic *topic)
 		return;
 	memcpy(call.topic, topic->name, sizeof(call.topic));
 	ws_position_text(&least->last, call.since);
-	call.ctx = least->client->person.ctx;
-	call.ctx.trace_id[0] = '\0';
+	call.ctx = ws_person_ctx(&least->client->person, "");
 	bus_trace_begin(&call.ctx);
 	topic->is_resuming = ws_call_start(t->ws, &call);
 	topic->must_resume = !topic->is_resuming;
