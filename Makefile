@@ -45,7 +45,9 @@ CONTRACT := $(patsubst tests/%.c,$(OUT)/tests/%,$(wildcard tests/contract/test_*
 INTEG    := $(patsubst tests/%.c,$(OUT)/tests/%,$(wildcard tests/integration/*/test_*.c))
 HELPERS  := $(patsubst tests/bench/%.c,$(BIN)/%,$(wildcard tests/bench/*.c))
 
-objects_of = $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard services/$(1)/*.c))
+# A service may have rooms: folders of its own, one level deep.
+sources_of = $(wildcard services/$(1)/*.c services/$(1)/*/*.c)
+objects_of = $(patsubst %.c,$(OUT)/obj/%.o,$(call sources_of,$(1)))
 # A service's parts for its tests: all but main().
 parts_of   = $(filter-out %/main.o,$(call objects_of,$(1)))
 
@@ -140,7 +142,7 @@ migrate: build
 TIME        ?= 30
 FUZZERS     := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 JOBS        ?= $(shell nproc)
-C_FILES     := $(wildcard libs/*/*.[ch] services/*/*.[ch] tools/*/*.[ch] tests/*.h tests/*/*.[ch] tests/*/*/*.[ch])
+C_FILES     := $(wildcard libs/*/*.[ch] services/*/*.[ch] services/*/*/*.[ch] tools/*/*.[ch] tests/*.h tests/*/*.[ch] tests/*/*/*.[ch])
 TIDY_FILES  := $(filter %.c,$(filter libs/% services/% tools/%,$(C_FILES)))
 
 .PHONY: test check lint format tidy cppcheck fuzz bench variants
@@ -181,7 +183,7 @@ $(B)/fuzz/%: tests/fuzz/%.c $(LIB_SRC) $(GEN)/messages.c $(GEN)/migrations.c
 		$(FUZZ_FLAGS) -o $@ $(filter %.c,$^) $(FUZZ_SRC) -Wl,--as-needed $(LDLIBS)
 # Targets named fuzz_<service>_… also link that service's parts.
 define fuzz_rule
-$(B)/fuzz/fuzz_$(subst -,_,$(1))_%: FUZZ_SRC = $(filter-out %/main.c,$(wildcard services/$(1)/*.c))
+$(B)/fuzz/fuzz_$(subst -,_,$(1))_%: FUZZ_SRC = $(filter-out %/main.c,$(call sources_of,$(1)))
 $(B)/fuzz/fuzz_$(subst -,_,$(1))_%: FUZZ_FLAGS = -Iservices/$(1)
 endef
 $(foreach s,$(SERVICES),$(eval $(call fuzz_rule,$(s))))
