@@ -13,7 +13,7 @@ STACK    := $(PYTHON) deploy/local/stack.py
 
 # ---- compiler ------------------------------------------------------------------------------------
 
-CC       := gcc
+CC       := $(if $(filter fuzz,$(V)),clang,gcc)
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wvla \
             -Wformat=2 -Wconversion -Wno-sign-conversion -Wpointer-arith -Wimplicit-fallthrough \
             -fno-common -Werror
@@ -23,13 +23,15 @@ FLAGS_asan    := -O1 -DZAKI_FAULTS -fsanitize=address,undefined -fno-sanitize-re
 LINK_asan     := -fsanitize=address,undefined
 FLAGS_tsan    := -O1 -DZAKI_FAULTS -fsanitize=thread -fno-omit-frame-pointer
 LINK_tsan     := -fsanitize=thread
+FLAGS_fuzz    := -O1 -w -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+LINK_fuzz     := -fsanitize=fuzzer,address,undefined
 CPPFLAGS := -D_GNU_SOURCE -include libs/base/banned.h -Ilibs -I$(GEN) -Iproto
 CFLAGS    = -std=gnu17 -g $(WARN) $(CPPFLAGS) $(FLAGS_$(V))
 LDFLAGS   = $(LINK_$(V)) -Wl,--as-needed
 LDLIBS   := -lcivetweb -lwebsockets -lnats -lpq -lhiredis -ljwt -lcurl -lsodium -lcjson -lm -lpthread
 
 ifeq ($(FLAGS_$(V)),)
-$(error V is release, asan or tsan, not '$(V)')
+$(error V is release, asan, tsan or fuzz, not '$(V)')
 endif
 
 # ---- what is built from what ---------------------------------------------------------------------
@@ -43,6 +45,7 @@ ZAKICTL  := $(BIN)/zakictl
 UNIT     := $(patsubst tests/%.c,$(OUT)/tests/%,$(wildcard tests/unit/*/test_*.c))
 CONTRACT := $(patsubst tests/%.c,$(OUT)/tests/%,$(wildcard tests/contract/test_*.c))
 INTEG    := $(patsubst tests/%.c,$(OUT)/tests/%,$(wildcard tests/integration/*/test_*.c))
+FUZZERS  := $(patsubst tests/%.c,$(OUT)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 HELPERS  := $(patsubst tests/bench/%.c,$(BIN)/%,$(wildcard tests/bench/*.c))
 
 # A service may have rooms: folders of its own, one level deep.
@@ -51,10 +54,11 @@ objects_of = $(patsubst %.c,$(OUT)/obj/%.o,$(call sources_of,$(1)))
 # A service's parts for its tests: all but main().
 parts_of   = $(filter-out %/main.o,$(call objects_of,$(1)))
 
-.PHONY: all build tests help
+.PHONY: all build tests fuzzers help
 all: build
 build: $(DAEMONS) $(ZAKICTL)
 tests: $(UNIT) $(CONTRACT) $(INTEG)
+fuzzers: $(FUZZERS)
 
 $(GEN)/messages.c $(GEN)/messages.h &: $(wildcard proto/schema/*.json) tools/protogen.py
 	$(PYTHON) tools/protogen.py proto/schema $(GEN)
@@ -139,8 +143,7 @@ migrate: build
 
 # ---- tests ---------------------------------------------------------------------------------------
 
-TIME        ?= 30
-FUZZERS     := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+TIME        ?= 60
 JOBS        ?= $(shell nproc)
 C_FILES     := $(wildcard libs/*/*.[ch] services/*/*.[ch] services/*/*/*.[ch] tools/*/*.[ch] tests/*.h tests/*/*.[ch] tests/*/*/*.[ch])
 TIDY_FILES  := $(filter %.c,$(filter libs/% services/% tools/%,$(C_FILES)))
@@ -155,6 +158,7 @@ variants:
 	@$(MAKE) --no-print-directory V=release build
 	@$(MAKE) --no-print-directory V=asan build tests
 	@$(MAKE) --no-print-directory V=tsan build tests
+	@$(MAKE) --no-print-directory V=fuzz fuzzers
 
 check: lint format tidy cppcheck
 lint:
@@ -176,27 +180,20 @@ cppcheck: $(GEN)/messages.h
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --cppcheck-build-dir=$(B)/cppcheck \
 		-j $(JOBS) -Ilibs -I$(GEN) -Iproto -D_GNU_SOURCE '-DcJSON_ArrayForEach(e,a)=for(e=(a)->child;e;e=e->next)' $(TIDY_FILES) && echo "cppcheck: $(words $(TIDY_FILES)) files clean"
 
-# Every file that a parser of ours is in, built anew for the fuzzer.
-$(B)/fuzz/%: tests/fuzz/%.c $(LIB_SRC) $(GEN)/messages.c $(GEN)/migrations.c
+# With V=fuzz: every target of tests/fuzz. Those named fuzz_<service>_… also link that service's parts.
+$(OUT)/tests/fuzz/%: $(OUT)/obj/tests/fuzz/%.o $(LIB)
 	@mkdir -p $(@D)
-	clang -std=gnu17 -g -O1 -w -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(CPPFLAGS) \
-		$(FUZZ_FLAGS) -o $@ $(filter %.c,$^) $(FUZZ_SRC) -Wl,--as-needed $(LDLIBS)
-# Targets named fuzz_<service>_… also link that service's parts.
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS) $(LDLIBS)
 define fuzz_rule
-$(B)/fuzz/fuzz_$(subst -,_,$(1))_%: FUZZ_SRC = $(filter-out %/main.c,$(call sources_of,$(1)))
-$(B)/fuzz/fuzz_$(subst -,_,$(1))_%: FUZZ_FLAGS = -Iservices/$(1)
+$(OUT)/tests/fuzz/fuzz_$(subst -,_,$(1))_%: $(OUT)/obj/tests/fuzz/fuzz_$(subst -,_,$(1))_%.o $(call parts_of,$(1)) $(LIB)
+	@mkdir -p $$(@D)
+	$(Q)$(CC) -o $$@ $$^ $(LDFLAGS) $(LDLIBS)
+$(OUT)/obj/tests/fuzz/fuzz_$(subst -,_,$(1))_%.o: CPPFLAGS += -Iservices/$(1)
 endef
 $(foreach s,$(SERVICES),$(eval $(call fuzz_rule,$(s))))
 fuzz: deps-test
-	@$(MAKE) --no-print-directory -j$(JOBS) $(FUZZERS)
-	@for f in $(FUZZERS); do \
-		corpus=$(B)/corpus/$$(basename $$f); mkdir -p $$corpus; \
-		echo "$$(basename $$f): $(TIME) s"; \
-		$$f -max_total_time=$(TIME) -timeout=10 -rss_limit_mb=2048 -max_len=70000 -print_final_stats=1 $$corpus \
-			$$([ $$(basename $$f) != fuzz_message ] || ls -d proto/examples/*/) >$$f.log 2>&1 \
-			|| { tail -40 $$f.log; exit 1; }; \
-		grep -E 'stat::number_of_executed_units' $$f.log; \
-	done
+	@$(MAKE) --no-print-directory -j$(JOBS) V=fuzz fuzzers
+	@FUZZ_S=$(TIME) $(PYTHON) tests/run --build $(B) --group fuzz
 
 bench: deps-test
 	@$(MAKE) --no-print-directory V=release build $(BIN)/bench-echo $(BIN)/bench-limit

@@ -53,12 +53,14 @@ def real_servers() -> list[str]:
     """What the tests run against: nothing of this is faked."""
     found = [version("nats-server", "--version"), version(str(binaries(Path("/nonexistent")) / "postgres"), "--version"),
              version("redis-server", "--version").split(" sha=")[0], "Caddy " + version("caddy", "version").split()[0]]
+    if not os.environ.get("DOCKER_HOST"):
+        return found
     try:
         engine = Engine(os.environ["DOCKER_HOST"])
         found.append("Docker Engine " + engine.json("GET", "/version")["Version"] + f" ({engine.host})")
         image = engine.image(default_name())
         found.append(f"OpenClaw image {default_name()}" + ("" if image else " (not there yet: the demo's stack makes it)"))
-    except (StackError, KeyError) as e:
+    except StackError as e:
         found.append(f"Docker Engine: {e}")
     return found
 
@@ -120,7 +122,7 @@ def main() -> int:
 
 def run(ctx: Context, lanes: list[list[Group]]) -> int:
     start = time.monotonic()
-    engine = engine_for_all(ctx)
+    engine = engine_for_all(ctx) if any(g.needs_engine for lane in lanes for g in lane) else None
     try:
         say("Real servers: " + "\n              ".join(real_servers()) + f"\nLogs: {ctx.logs}\n")
         done: list[tuple[Group, Counts]] = []
@@ -130,7 +132,8 @@ def run(ctx: Context, lanes: list[list[Group]]) -> int:
         for t in threads:
             t.join()
     finally:
-        engine.down()
+        if engine:
+            engine.down()
     return summary(ctx, lanes, done, time.monotonic() - start)
 
 

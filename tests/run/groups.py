@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator
 
-from counts import Counts, from_junit, from_tap
+from counts import Counts, from_junit, from_tap, tail
 
 PROJECT = Path(__file__).resolve().parents[2]
 TESTS = PROJECT / "tests"
@@ -53,6 +53,7 @@ class Group:
 
     name: str
     run: Callable[[Context, str], Counts]
+    needs_engine: bool = True
 
 
 def execute(ctx: Context, argv: list[str], env: dict[str, str], seconds: float, log: Path) -> tuple[int, str]:
@@ -192,12 +193,36 @@ def pytest(folder: str, variant: str = "release", *more: str) -> Callable[[Conte
     return run
 
 
-# Two lanes, side by side: the machine has two cores, and both wait for servers and containers a lot.
+# ---- fuzzing -------------------------------------------------------------------------------------
+
+def fuzz(ctx: Context, name: str) -> Counts:
+    """Every target for FUZZ_S seconds, one after the other and behind the other lanes; a target that
+    finds something leaves it in the corpus folder, from where it is tried first the next time."""
+    seconds = int(os.environ.get("FUZZ_S") or 60)
+    total = Counts()
+    for source in sorted(TESTS.glob("fuzz/fuzz_*.c")):
+        program = ctx.build / "fuzz" / "tests" / "fuzz" / source.stem
+        corpus = ctx.build / "corpus" / source.stem
+        corpus.mkdir(parents=True, exist_ok=True)
+        seeds = sorted((PROJECT / "proto" / "examples").iterdir()) if source.stem == "fuzz_message" else []
+        log = ctx.logs / f"{source.stem}.log"
+        log.unlink(missing_ok=True)
+        argv = ["nice", "-n", "10", str(program), f"-max_total_time={seconds}", "-timeout=25", "-rss_limit_mb=2048",
+                "-max_len=70000", "-print_final_stats=1", f"-artifact_prefix={corpus}/", str(corpus), *map(str, seeds)]
+        status, out = execute(ctx, argv, {}, seconds + 240, log)
+        if status == 0 and "stat::number_of_executed_units" in out:
+            total.passed += 1
+        elif not ctx.stop.is_set():
+            total.fail(f"{source.stem}: status {status}\n{tail(out)}")
+    return total if total.passed or total.failed else total.fail(f"{name}: there are no targets")
+
+
+# Side by side: the machine has two cores, and the first two lanes wait for servers and containers a lot.
 LANES: list[list[Group]] = [
     [
-        Group("unit (asan)", c_tests("asan", "unit")),
-        Group("contract (asan)", c_tests("asan", "contract")),
-        Group("contract (python)", pytest("contract")),
+        Group("unit (asan)", c_tests("asan", "unit"), needs_engine=False),
+        Group("contract (asan)", c_tests("asan", "contract"), needs_engine=False),
+        Group("contract (python)", pytest("contract"), needs_engine=False),
         Group("integration (asan)", integration("asan")),
         Group("system (asan)", pytest("system", "asan")),
     ],
@@ -207,5 +232,8 @@ LANES: list[list[Group]] = [
         Group("integration (tsan)", integration("tsan")),
         Group("system, core (tsan)", pytest("system", "tsan", "-m", "core")),
         Group("demo, real OpenClaw", pytest("e2e")),
+    ],
+    [
+        Group("fuzz", fuzz, needs_engine=False),
     ],
 ]
