@@ -8,8 +8,11 @@
 
 #include <strings.h>
 
-#define READ_MS     5000 /* a whole body */
+#define PIECE       65536 /* bytes that civetweb waits READ_MS for */
+#define READ_MS     5000
+#define BODY_MS     30000 /* a whole body */
 #define DISCARD_MS  1000
+#define TAG_MAX     130         /* bytes of an entity tag and its zero */
 #define DISCARD_MAX (4LL << 20) /* bytes */
 
 static bool is_json(const char *content_type)
@@ -24,7 +27,7 @@ static bool is_json(const char *content_type)
 static int too_large(struct exchange *x, struct err *e)
 {
 	x->must_close = true;
-	return err_set(e, ERR_TOO_LARGE, "the body is longer than %zu bytes", BODY_MAX);
+	return err_set(e, ERR_TOO_LARGE, "the body is longer than %zu bytes", x->route->body_max);
 }
 
 static int ended_early(struct exchange *x, struct err *e)
@@ -37,11 +40,16 @@ static int ended_early(struct exchange *x, struct err *e)
 /* civetweb waits at most request_timeout_ms for all that one mg_read() asks for. */
 static int read_counted(struct exchange *x, char *data, struct err *e)
 {
-	int want = (int)x->body_left;
+	long long until_ms = clock_mono_ms() + BODY_MS;
 
-	if (mg_read(x->conn, data, (size_t)want) != want)
-		return ended_early(x, e);
-	x->body_left = 0;
+	while (x->body_left > 0) {
+		int want = x->body_left < PIECE ? (int)x->body_left : PIECE;
+
+		if (clock_mono_ms() > until_ms || mg_read(x->conn, data, (size_t)want) != want)
+			return ended_early(x, e);
+		data += want;
+		x->body_left -= want;
+	}
 	return 0;
 }
 
@@ -54,7 +62,7 @@ static int read_chunked(struct exchange *x, char *data, size_t *ret_len, struct 
 	int n;
 
 	while ((n = mg_read(x->conn, data + len, 1)) == 1) {
-		if (++len > BODY_MAX)
+		if (++len > x->route->body_max)
 			return too_large(x, e);
 		if (clock_mono_ms() > until_ms)
 			return ended_early(x, e);
@@ -68,10 +76,10 @@ static int read_chunked(struct exchange *x, char *data, size_t *ret_len, struct 
 
 static int read_text(struct exchange *x, const char **ret, size_t *ret_len, struct err *e)
 {
-	size_t len = x->body_left < 0 ? BODY_MAX : (size_t)x->body_left;
+	size_t len = x->body_left < 0 ? x->route->body_max : (size_t)x->body_left;
 	char *data;
 
-	if (x->body_left > (long long)BODY_MAX)
+	if (x->body_left > (long long)x->route->body_max)
 		return too_large(x, e);
 	if (!is_json(x->head.content_type))
 		return err_set(e, ERR_MEDIA_TYPE, "the body must be application/json");
@@ -124,6 +132,43 @@ static int add_refresh_token(struct exchange *x, cJSON *fields, struct err *e)
 	return auth_check_origin(x, e);
 }
 
+/* One entity tag without its quotes, or *. A list, or a weak one, can mean nothing here. */
+static int add_tag(const char *header, const char *value, const char *field, cJSON *fields,
+                   struct err *e)
+{
+	size_t len = value ? strlen(value) : 0;
+	char tag[TAG_MAX];
+
+	if (!value)
+		return 0;
+	if (strcmp(value, "*") == 0)
+		snprintf(tag, sizeof(tag), "*");
+	else if (len > 2 && len - 2 < sizeof(tag) && value[0] == '"' && value[len - 1] == '"' &&
+	         strcspn(value + 1, "\"") == len - 2)
+		snprintf(tag, sizeof(tag), "%.*s", (int)len - 2, value + 1);
+	else
+		return err_field(e, header, "must be one entity tag in quotes, or *");
+	cJSON_DeleteItemFromObjectCaseSensitive(fields, field);
+	if (!cJSON_AddStringToObject(fields, field, tag))
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	return 0;
+}
+
+/* What the header asks of the state that is there, as fields of a message that knows them. */
+static int add_tags(const struct exchange *x, cJSON *fields, struct err *e)
+{
+	const struct wire_msg *m = subjects[x->route->subject].in;
+
+	if (!x->route->tag)
+		return 0;
+	if (wire_field_find(m, "if_match") &&
+	    add_tag("If-Match", x->head.if_match, "if_match", fields, e) < 0)
+		return -1;
+	return wire_field_find(m, "if_none_match")
+	               ? add_tag("If-None-Match", x->head.if_none_match, "if_none_match", fields, e)
+	               : 0;
+}
+
 int body_read(struct exchange *x, cJSON **ret, struct err *e)
 {
 	const struct wire_msg *m = subjects[x->route->subject].in;
@@ -142,7 +187,7 @@ int body_read(struct exchange *x, cJSON **ret, struct err *e)
 		fields = cJSON_CreateObject();
 	}
 	if ((x->route->input == INPUT_QUERY && query_add_fields(query, m, fields, e) < 0) ||
-	    route_add_params(x->route, x->path, fields, e) < 0 ||
+	    route_add_params(x->route, x->path, fields, e) < 0 || add_tags(x, fields, e) < 0 ||
 	    add_refresh_token(x, fields, e) < 0)
 		return -1;
 	*ret = TAKE(fields);

@@ -3,8 +3,6 @@
 
 #include "exchange.h"
 
-#define BODY_MAX ((size_t)64 * 1024) /* bytes */
-
 /*
  * The request's fields: of the body's JSON, or of the query, then of the path; as the route says.
  * ERR_TOO_LARGE before anything of it is read; ERR_MEDIA_TYPE; ERR_INVALID naming the field. The

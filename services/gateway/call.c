@@ -6,6 +6,8 @@
 #include "cookie.h"
 #include "reply.h"
 
+#define TAG_CHARS "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_+/=."
+
 static int read_key(struct exchange *x, struct err *e)
 {
 	const char *key = x->head.idempotency_key;
@@ -36,7 +38,20 @@ static int make_cookies(struct exchange *x, const struct wire_msg *m, const void
 	                    &x->arena, &x->cookies, e);
 }
 
-/* An answer with a sealed field is opened and written anew; any other is handed on as it came. */
+/* The tag that the answer names, as text that a header can hold. */
+static void take_tag(struct exchange *x, const struct wire_msg *m, const void *out)
+{
+	const struct wire_field *f = wire_field_find(m, x->route->tag);
+	const char *tag;
+
+	assert(f && f->type == WIRE_STRING);
+	tag = *(const char *const *)(const void *)((const char *)out + f->offset);
+	if (tag && tag[strspn(tag, TAG_CHARS)] == '\0')
+		x->tag = tag;
+}
+
+/* An answer with a sealed field is opened and written anew; any other is handed on as it
+ * came. */
 static int answer(struct exchange *x, const struct bus_answer *a, struct err *e)
 {
 	const struct wire_msg *m = subjects[x->route->subject].out;
@@ -44,16 +59,17 @@ static int answer(struct exchange *x, const struct bus_answer *a, struct err *e)
 	OWN(json_text) char *text = NULL;
 	void *out = NULL;
 
-	if (is_good && m->has_secret) {
+	if (is_good && (m->has_secret || x->route->tag)) {
 		out = arena_alloc(&x->arena, m->size);
 		if (!out)
 			return err_set(e, ERR_INTERNAL, "out of memory");
 		if (bus_answer_open(x->app->bus, x->route->subject, a, &x->arena, out, e) < 0)
 			return -1;
-		text = envelope_data(m, out, NULL, e);
-		if (!text)
-			return -1;
 	}
+	if (is_good && m->has_secret && !(text = envelope_data(m, out, NULL, e)))
+		return -1;
+	if (is_good && x->route->tag)
+		take_tag(x, m, out);
 	if (is_good && x->route->cookies != COOKIES_NONE && make_cookies(x, m, out, e) < 0)
 		return -1;
 	reply_send(x, is_good ? x->route->success : a->status, text ? text : a->data,

@@ -23,6 +23,7 @@ struct exchange {
 	bool must_close;     /* the connection cannot go on */
 	bool is_head;        /* the answer has no body */
 	const char *cookies; /* Set-Cookie lines, or NULL */
+	const char *tag;     /* of what is answered, without quotes; NULL: it has none */
 	int status;          /* as answered */
 };
 

@@ -23,6 +23,8 @@ static const struct {
 	{ "Origin",                        offsetof(struct head, origin),            ONCE },
 	{ "Sec-Fetch-Site",                offsetof(struct head, fetch_site),        ONCE },
 	{ "Access-Control-Request-Method", offsetof(struct head, cors_method),       ONCE },
+	{ "If-Match",                      offsetof(struct head, if_match),          JOIN_COMMA },
+	{ "If-None-Match",                 offsetof(struct head, if_none_match),     JOIN_COMMA },
 	{ "Idempotency-Key",               offsetof(struct head, idempotency_key),   ONCE },
 	{ "traceparent",                   offsetof(struct head, traceparent),       ONCE },
 	{ "User-Agent",                    offsetof(struct head, user_agent),        ONCE },

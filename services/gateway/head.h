@@ -17,6 +17,7 @@ struct head {
 	const char *content_type, *content_length, *transfer_encoding;
 	const char *authorization, *cookie;
 	const char *origin, *fetch_site, *cors_method;
+	const char *if_match, *if_none_match;
 	const char *idempotency_key, *traceparent, *user_agent, *forwarded_for;
 
 	long long body_len; /* bytes; -1: chunked */

@@ -134,10 +134,11 @@ static int serve(struct exchange *x, struct err *e)
 		return -1;
 
 	x->body_left = x->head.body_len;
-	/* More than will be read away: the answer says that the connection ends with it. */
-	x->must_close |= x->head.body_len > (long long)BODY_MAX;
 	x->is_head = strcmp(method, "HEAD") == 0;
 	r = route_find(method, x->info->local_uri_raw, &x->route, &x->path, x->allow, e);
+	/* More than will be read away: the answer says that the connection ends with it. */
+	x->must_close |= x->head.body_len >
+	                 (r < 0 ? ROUTE_BODY_KIB * 1024LL : (long long)x->route->body_max);
 	if (r < 0 && e->code == ERR_METHOD && strcmp(method, "OPTIONS") == 0) {
 		*e = ERR_INIT;
 		reply_options(x);
@@ -145,6 +146,7 @@ static int serve(struct exchange *x, struct err *e)
 	}
 	if (r < 0)
 		return -1;
+	x->arena.limit += x->route->body_max;
 	return x->route->local ? serve_local(x, e) : call_forward(x, e);
 }
 

@@ -55,7 +55,7 @@ static void add_cors(struct text *t, const struct exchange *x)
 	add(t,
 	    "Access-Control-Allow-Origin: %s\r\n"
 	    "Access-Control-Allow-Credentials: true\r\n"
-	    "Access-Control-Expose-Headers: X-Request-Id, Retry-After, RateLimit-Limit, "
+	    "Access-Control-Expose-Headers: ETag, X-Request-Id, Retry-After, RateLimit-Limit, "
 	    "RateLimit-Remaining, RateLimit-Reset\r\n",
 	    x->head.origin);
 }
@@ -83,6 +83,8 @@ static void header_begin(struct text *t, struct exchange *x, int status)
 		add(t, "WWW-Authenticate: Bearer realm=\"zaki\"\r\n");
 	if (status == 405)
 		add(t, "Allow: %s\r\n", x->allow);
+	if (x->tag && status < 300)
+		add(t, "ETag: \"%s\"\r\n", x->tag);
 	if (x->cookies && status < 300)
 		add(t, "%s", x->cookies);
 	add(t, "Connection: %s\r\n",
@@ -134,7 +136,7 @@ void reply_options(struct exchange *x)
 		add(&t,
 		    "Access-Control-Allow-Methods: %s\r\n"
 		    "Access-Control-Allow-Headers: Authorization, Content-Type, Idempotency-Key, "
-		    "traceparent\r\n"
+		    "If-Match, If-None-Match, traceparent\r\n"
 		    "Access-Control-Max-Age: 600\r\n",
 		    x->allow);
 	add(&t, "\r\n");

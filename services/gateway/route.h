@@ -14,6 +14,8 @@ enum route_cookies { COOKIES_NONE, COOKIES_SET, COOKIES_CLEAR };
 
 struct app;
 
+#define ROUTE_BODY_KIB 64 /* the longest body, where a row does not say */
+
 /* Answers by itself: the HTTP status and *ret, an envelope (OWN(json_text)). */
 typedef int route_local(struct app *app, char **ret);
 
@@ -26,6 +28,8 @@ struct route {
 	int success;
 	enum route_limit limit;
 	enum route_cookies cookies;
+	size_t body_max;    /* bytes */
+	const char *tag;    /* the answer's field that is its entity tag; NULL: it has none */
 	route_local *local; /* NULL: the subject's service answers */
 };
 

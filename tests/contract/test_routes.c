@@ -1,5 +1,6 @@
 /* The public API's table against the bus's: what a path names, its message must require. */
 
+#include "path.h"
 #include "route.h"
 #include "test.h"
 
@@ -21,7 +22,7 @@ static void every_path_parameter_is_a_required_field(void **state)
 
 			assert_non_null(m);
 			assert_non_null(strchr(at, '}'));
-			snprintf(name, sizeof(name), "%.*s", (int)strcspn(at + 1, "}"), at + 1);
+			snprintf(name, sizeof(name), "%.*s", (int)strcspn(at + 1, "*}"), at + 1);
 			f = wire_field_find(m, name);
 			if (!f || !(f->flags & WIRE_REQUIRED) || f->type != WIRE_STRING)
 				fail_msg("%s %s: %s has no required text '%s'", routes[i].method,
@@ -48,6 +49,44 @@ static void a_query_has_only_plain_fields(void **state)
 			/* It would stand in access logs and histories. */
 			assert_false(f->flags & WIRE_SECRET);
 		}
+	}
+}
+
+/* An entity tag is a text of the answer; what must fit it, of the request that changes something. */
+static void a_tag_is_a_field(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < route_count; i++) {
+		const struct route *r = &routes[i];
+		const struct wire_field *f;
+
+		assert_in_range(r->body_max, r->local ? 0 : 1024, 4 << 20);
+		if (!r->tag)
+			continue;
+		f = wire_field_find(subjects[r->subject].out, r->tag);
+		assert_true(f && f->type == WIRE_STRING);
+		f = wire_field_find(message_of(r), "if_match");
+		assert_int_equal(f != NULL, strcmp(r->method, "GET") != 0);
+		assert_false(f && (f->type != WIRE_STRING || f->flags & WIRE_REQUIRED));
+	}
+}
+
+/* A {rest*} would also take what stands for another row: that one comes first. */
+static void a_rest_leaves_longer_patterns_their_paths(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < route_count; i++) {
+		const char *rest = strstr(routes[i].path, "*}");
+		char path[256];
+		size_t k = 0;
+
+		if (!rest)
+			continue;
+		snprintf(path, sizeof(path), "%s", routes[i].path);
+		while (!path_fits(routes[k].path, path))
+			k++;
+		if (strcmp(routes[k].path, path) != 0)
+			fail_msg("%s is taken by %s", path, routes[k].path);
 	}
 }
 
@@ -96,6 +135,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_path_parameter_is_a_required_field),
 		cmocka_unit_test(a_query_has_only_plain_fields),
+		cmocka_unit_test(a_tag_is_a_field),
+		cmocka_unit_test(a_rest_leaves_longer_patterns_their_paths),
 		cmocka_unit_test(each_route_is_there_once),
 		cmocka_unit_test(routes_and_rpc_subjects_match),
 		cmocka_unit_test(what_acts_is_sent_as_a_body),

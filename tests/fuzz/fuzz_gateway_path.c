@@ -1,5 +1,6 @@
 /* A path and a query string: routes, percent-encoding, parameters as fields. */
 
+#include "path.h"
 #include "query.h"
 #include "route.h"
 
@@ -9,6 +10,36 @@
 #include <stdint.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* A parameter is never empty, and what fits leaves nothing over. */
+static int on_param(const struct path_param *p, void *ctx, struct err *e)
+{
+	(void)e;
+	assert(p->name[0] && p->value[0]);
+	++*(size_t *)ctx;
+	return 0;
+}
+
+static void patterns(const char *path)
+{
+	static const struct {
+		const char *pattern;
+		size_t params;
+	} known[] = { { "/{a}", 1 },      { "/{a*}", 1 },         { "/f/{a*}", 1 },
+		      { "/f/{a*}/h", 1 }, { "/f/{b}/{a*}/h", 2 }, { "/{b}/{a*}/{c}/{d}", 4 } };
+
+	for (size_t i = 0; i < COUNT(known); i++) {
+		struct err e = ERR_INIT;
+		size_t n = 0;
+
+		if (!path_fits(known[i].pattern, path))
+			continue;
+		if (path_params(known[i].pattern, path, on_param, &n, &e) < 0)
+			assert(e.code == ERR_INVALID && e.field[0]);
+		else
+			assert(n == known[i].params);
+	}
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -20,6 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	query = strchr(path, '?');
 	if (query)
 		*query++ = '\0';
+	patterns(path);
 	for (size_t i = 0; i < COUNT(methods); i++) {
 		OWN(json) cJSON *fields = cJSON_CreateObject();
 		const struct route *r = NULL;

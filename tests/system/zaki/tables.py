@@ -31,7 +31,7 @@ class Route:
 
     @property
     def parameters(self) -> list[str]:
-        return re.findall(r"\{(\w+)\}", self.path)
+        return re.findall(r"\{(\w+)\*?\}", self.path)
 
     @property
     def has_body(self) -> bool:
@@ -70,7 +70,7 @@ def rows(path: str, macro: str) -> list[list[str]]:
 @lru_cache(None)
 def routes() -> tuple[Route, ...]:
     found = []
-    for row in rows("services/gateway/routes.def", "ROUTE"):
+    for row in rows("services/gateway/routes.def", "(?:ROUTE|STORED)"):
         method, path, subject, given, needs, success = row[:6]
         found.append(Route(method, path, subject, given, needs, int(success)))
     assert found, "routes.def has no rows that can be read"
