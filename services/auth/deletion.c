@@ -40,6 +40,12 @@ static const char sql_lock_user[] =
 
 static const char sql_erase[] = "DELETE FROM users WHERE id = $1 AND status = 'deleting'";
 
+static const enum subject_id purges[] = {
+#define PURGE(subject) SUBJ_##subject,
+#include "purge.def"
+#undef PURGE
+};
+
 /* One deletion that this process has the lease of. */
 struct job {
 	char user_id[UUID_SIZE], step[16], owner[UUID_SIZE];
@@ -98,16 +104,22 @@ static int lease(struct app *app, struct job *ret, struct err *e)
 	return pg_int(res, 0, "attempts", &ret->attempts, e);
 }
 
-/* What instance-manager still has of the user, which it goes on removing. */
+/* Asks the first service of the table that still has something of the user, which it goes on
+ * removing: later ones are asked once nothing remains there. */
 static int purge(struct app *app, const struct job *job, long long *ret_remaining, struct err *e)
 {
 	struct user_ref in = { .user_id = job->user_id };
-	OWN(arena) struct arena a;
 	struct purge_state out = { 0 };
 
-	arena_init(&a, BUS_ARENA_LIMIT);
-	if (bus_call(app->bus, SUBJ_INSTANCE_PURGE_USER, &job->ctx, &in, &a, &out, e) < 0)
-		return -1;
+	for (size_t i = 0; i < COUNT(purges) && out.remaining == 0; i++) {
+		OWN(arena) struct arena a;
+
+		arena_init(&a, BUS_ARENA_LIMIT);
+		assert(subjects[purges[i]].in == &wire_user_ref &&
+		       subjects[purges[i]].out == &wire_purge_state);
+		if (bus_call(app->bus, purges[i], &job->ctx, &in, &a, &out, e) < 0)
+			return err_wrap(e, subjects[purges[i]].name);
+	}
 	*ret_remaining = out.remaining;
 	return 0;
 }
@@ -139,9 +151,9 @@ static int step_purge(struct app *app, const struct job *job, struct err *e)
 }
 
 /*
- * The user's row is locked while instance-manager is asked a last time: an instance that was being
- * created behind the purge cannot be written now (its row refers to the user's), and one that was
- * written before is seen. The lock is the row's, for one call's time-out at most.
+ * The user's row is locked while all are asked a last time: an instance that was being created behind
+ * the purge cannot be written now (its row refers to the user's), and one that was written before is
+ * seen. The lock is the row's, for the calls' time-outs at most.
  */
 static int erase(struct app *app, struct pg_conn *c, const struct job *job, bool *ret_done,
                  struct err *e)

@@ -8,7 +8,7 @@
  * row in account_deletions, in one transaction; from then on it happens by itself, in any auth
  * process, by leases:
  *
- *	purge  instance-manager removes the user's instances; asked until nothing remains
+ *	purge  each service of purge.def removes what it has of the user; asked until nothing remains
  *	erase  the rows of the user go, all in one transaction
  *
  * Each step may be done twice. A process that dies leaves a lease that runs out after
