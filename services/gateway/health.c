@@ -23,6 +23,7 @@ static const struct {
 	{ "auth",             SUBJ_AUTH_HEALTH },
 	{ "instance-manager", SUBJ_INSTANCE_HEALTH },
 	{ "realtime-fanout",  SUBJ_REALTIME_HEALTH },
+	{ "storage-backup",   SUBJ_BACKUP_HEALTH },
 };
 /* clang-format on */
 

@@ -6,7 +6,8 @@ import pathlib
 import re
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SERVICE = {"auth": "auth", "instance": "instance-manager", "realtime": "realtime-fanout"}
+SERVICE = {"auth": "auth", "instance": "instance-manager", "realtime": "realtime-fanout",
+           "backup": "storage-backup"}
 SUBJECT = re.compile(r'^SUBJECT\((\w+),\s*"([^"]+)",\s*(CALL|ONCE|EVENT),', re.M)
 ROW = re.compile(r"\{\s*SUBJ_(\w+)\s*,\s*(\w+)\s*[,}]")
 

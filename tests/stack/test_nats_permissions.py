@@ -47,6 +47,11 @@ PUBLISH = [
     ("realtime-fanout", "$JS.API.CONSUMER.CREATE.ZAKI_EVENTS", True),
     ("realtime-fanout", "$JS.API.STREAM.DELETE.ZAKI_EVENTS", False),
     ("realtime-fanout", "$JS.API.STREAM.CREATE.OTHER", False),
+    ("storage-backup", "zaki.evt.backup.1.status", True),
+    ("storage-backup", "zaki.int.instance.hold", True),
+    ("storage-backup", "zaki.int.instance.purge_user", False),
+    ("storage-backup", "zaki.evt.instance.1.status", False),
+    ("storage-backup", "zaki.rpc.instance.get", False),
     ("operator", "$SRV.PING", True),
     ("operator", "$SRV.INFO.auth", True),
     ("operator", "zaki.rpc.auth.login", False),
@@ -78,6 +83,9 @@ SUBSCRIBE = [
     ("realtime-fanout", "zaki.rpc.realtime.*", True),
     ("realtime-fanout", "zaki.evt.>", False),
     ("realtime-fanout", "_INBOX_auth.>", False),
+    ("storage-backup", "zaki.rpc.backup.*", True),
+    ("storage-backup", "zaki.int.backup.*", True),
+    ("storage-backup", "zaki.rpc.instance.*", False),
     ("operator", ">", True),
 ]
 
@@ -102,7 +110,8 @@ def test_subscribe_is_allowed_or_refused(clients: dict[str, NatsClient], user: s
     assert clients[user].subscribe(subject, sid=zlib.crc32(subject.encode())) is allowed
 
 
-SERVED_BY = {"auth": "auth", "instance": "instance-manager", "realtime": "realtime-fanout"}
+SERVED_BY = {"auth": "auth", "instance": "instance-manager", "realtime": "realtime-fanout",
+             "backup": "storage-backup"}
 
 
 def subjects() -> list[str]:
@@ -119,7 +128,7 @@ def test_every_subject_of_the_catalogue_has_who_sends_and_who_serves_it(clients:
     if kind == "rpc":
         assert senders == {"gateway"}
     elif kind == "evt":
-        assert senders == {"auth" if owner == "user" else "instance-manager"}
+        assert senders == {{"user": "auth", "backup": "storage-backup"}.get(owner, "instance-manager")}
     else:
         assert senders, "nobody may send it"
         assert SERVED_BY[owner] not in senders, "it would ask itself"

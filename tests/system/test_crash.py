@@ -315,7 +315,7 @@ def test_killed_again_and_again(suite: Suite, telegram: Telegram) -> None:
     journey.claims_are_free()
 
 
-@pytest.mark.parametrize("daemon", ["gateway", "auth", "realtime-fanout", "instance-manager"])
+@pytest.mark.parametrize("daemon", ["gateway", "auth", "realtime-fanout", "instance-manager", "storage-backup"])
 def test_the_supervisor_brings_each_daemon_back(suite: Suite, daemon: str, telegram: Telegram) -> None:
     person = Person.new(suite.api)
     instance = person.running(telegram.bot())["id"]
@@ -333,7 +333,8 @@ def test_the_whole_stack_killed(suite: Suite, telegram: Telegram) -> None:
     instance = person.running(bot, owner_telegram_id=7)["id"]
     other = person.running(telegram.bot())["id"]
     person.act(other, "stop", "stopped")
-    for part in ("supervisor", "gateway", "auth", "instance-manager", "realtime-fanout", "nats", "redis", "postgres"):
+    for part in ("supervisor", "gateway", "auth", "instance-manager", "realtime-fanout", "storage-backup", "nats", "redis",
+                 "postgres"):
         suite.stack.kill_part(part)
     for container in suite.containers():
         if container["State"] == "running":

@@ -11,7 +11,7 @@ from zaki.people import Person
 from zaki.suite import SERVERS, SLOW, Suite, wait_until
 from zaki.telegram import Bot
 
-SERVICES = ("auth", "instance-manager", "realtime-fanout")
+SERVICES = ("auth", "instance-manager", "realtime-fanout", "storage-backup")
 
 
 def parts(answer: Answer) -> dict[str, str]:

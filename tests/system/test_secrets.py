@@ -171,11 +171,12 @@ def test_what_zakictl_shows(journey: Journey) -> None:
 
 def test_the_logs(journey: Journey, suite: Suite) -> None:
     logs = suite.logs()
-    assert {"gateway.log", "auth.log", "instance-manager.log", "realtime-fanout.log", "nats.log", "postgres.log"} <= set(logs)
+    assert {"gateway.log", "auth.log", "instance-manager.log", "realtime-fanout.log",
+            "storage-backup.log", "nats.log", "postgres.log"} <= set(logs)
     for name, text in logs.items():
         journey.find(f"in {name}", text.encode())
         for line in text.splitlines():
-            if name.removesuffix(".log") in ("gateway", "auth", "instance-manager", "realtime-fanout"):
+            if name.removesuffix(".log") in ("gateway", "auth", "instance-manager", "realtime-fanout", "storage-backup"):
                 assert isinstance(json.loads(line), dict), f"{name}: not one JSON object a line: {line[:200]}"
 
 
@@ -204,7 +205,8 @@ def test_environments_and_arguments(journey: Journey, suite: Suite) -> None:
     own = {p.name: p.read_text().strip() for p in (suite.stack.paths.state / "secrets").glob("*.key")}
     assert {"jwt", "bus", "encryption"} <= {n.removesuffix(".key") for n in own}, own.keys()
     found = 0
-    for name in ("gateway", "auth", "instance-manager", "realtime-fanout", "nats", "postgres", "redis", "supervisor"):
+    for name in ("gateway", "auth", "instance-manager", "realtime-fanout", "storage-backup", "nats", "postgres", "redis",
+                 "supervisor"):
         pid = suite.stack.pid(name)
         data = Path(f"/proc/{pid}/cmdline").read_bytes()
         with contextlib.suppress(PermissionError):  # better still

@@ -47,6 +47,7 @@ GOOD = {
     "JWT_SECRET": "j" * 40, "PUBLIC_URL": "http://localhost:8080", "ENCRYPTION_KEY": "e" * 40,
     "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/zaki", "DATA_DIR": "/tmp", "OPENCLAW_IMAGE": "zaki/x:1",
     "DEFAULT_MODEL": "fake/echo", "DEFAULT_PROVIDER_BASE_URL": "http://127.0.0.1:1/v1", "DEFAULT_PROVIDER_API_KEY": "x",
+    "STORAGE_URL": "file:///tmp",
 }
 
 
@@ -57,6 +58,8 @@ GOOD = {
     ("auth", "JWT_SECRET", ""), ("auth", "HASH_WORKERS", "-3"), ("auth", "DATABASE_URL", ""),
     ("instance-manager", "ENCRYPTION_KEY", "short"), ("instance-manager", "INSTANCE_REACH", "moon"),
     ("instance-manager", "INSTANCES_FREE", "x"), ("instance-manager", "DOCKER_HOST", "nonsense"),
+    ("storage-backup", "ENCRYPTION_KEY", "short"), ("storage-backup", "DATA_DIR", "relative"),
+    ("storage-backup", "BACKUPS_AT_ONCE", "0"), ("storage-backup", "BACKUP_INCREMENTAL_HOURS", "25"),
     ("realtime-fanout", "REDIS_URL", ""), ("realtime-fanout", "BUS_WORKERS", "0"),
 ])
 def test_a_bad_setting_is_named(name: str, setting: str, value: str) -> None:
@@ -124,7 +127,7 @@ def test_sigterm_ends_with_0_and_answers_what_is_under_way(suite: Suite, ada: Pe
 
 def test_two_of_each(suite: Suite, ada: Person, bot: Bot) -> None:
     """Any number may run: with a second of each, work goes on and nothing happens twice."""
-    for kind in ("realtime-fanout", "auth", "instance-manager"):
+    for kind in ("realtime-fanout", "auth", "instance-manager", "storage-backup"):
         suite.start_extra(kind, f"{kind}-2", {})
     try:
         instance = ada.running(bot, owner_telegram_id=7)["id"]

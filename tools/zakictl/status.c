@@ -11,7 +11,8 @@
 #define ANSWER_MS 1500 /* for the first of each daemon */
 #define MORE_MS   200  /* for further ones of the same, once each has answered */
 
-static const char *const daemons[] = { "gateway", "auth", "instance-manager", "realtime-fanout" };
+static const char *const daemons[] = { "gateway", "auth", "instance-manager", "realtime-fanout",
+	                               "storage-backup" };
 
 struct seen {
 	size_t count[COUNT(daemons)];

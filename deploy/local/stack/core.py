@@ -32,7 +32,7 @@ from .wiring import DEFAULT_BIN, PARTS, PORT_OF, PROGRAMS, SERVERS, Wiring
 
 # How long an orderly end may take before SIGKILL; the rest get 10 s.
 STOP_SECONDS = {"engine": 40.0, "postgres": 20.0, "gateway": 15.0, "auth": 15.0,
-                "instance-manager": 15.0, "realtime-fanout": 15.0}
+                "instance-manager": 15.0, "realtime-fanout": 15.0, "storage-backup": 15.0}
 
 
 class Stack(Wiring):

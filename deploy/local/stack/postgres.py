@@ -23,7 +23,8 @@ TEMPLATES = PROJECT / "deploy" / "postgres"
 DATABASE = "zaki"
 # Role → who uses it. zaki_owner runs the migrations and owns the tables; the services get what each
 # migration grants them.
-ROLES = {"zaki_owner": "owner", "zaki_auth": "auth", "zaki_instance_manager": "instance-manager"}
+ROLES = {"zaki_owner": "owner", "zaki_auth": "auth", "zaki_instance_manager": "instance-manager",
+         "zaki_storage_backup": "storage-backup"}
 
 
 def binaries(data: Path) -> Path:

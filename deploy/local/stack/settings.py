@@ -28,6 +28,10 @@ DAEMONS: dict[str, tuple[str, ...]] = {
         "DEFAULT_PROVIDER_API_KEY", "INSTANCES_FREE", "INSTANCES_PRO", "INSTANCE_PORT_MIN",
         "INSTANCE_PORT_MAX", "INSTANCE_STOP_GRACE_S", "INSTANCE_READY_TIMEOUT_S", "PROVISION_MAX",
         "INSTANCE_NETWORK", "INSTANCE_REACH"),
+    "storage-backup": COMMON + (
+        "DATABASE_URL", "DATA_DIR", "ENCRYPTION_KEY", "STORAGE_URL", "R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY",
+        "BACKUPS_AT_ONCE", "BACKUP_FULL_HOURS", "BACKUP_INCREMENTAL_HOURS", "BACKUP_DRILL_HOURS",
+        "BACKUP_RETENTION_DAYS"),
     "gateway": COMMON + (
         "BIND_ADDRESS", "PORT", "WS_PORT", "REDIS_URL", "JWT_SECRET", "JWT_SECRET_PREVIOUS",
         "CORS_ORIGINS", "PUBLIC_URL", "TRUSTED_PROXIES", "RATE_API_PER_MIN", "RATE_AUTH_PER_MIN",
@@ -35,10 +39,11 @@ DAEMONS: dict[str, tuple[str, ...]] = {
 }
 
 SECRET = {"NATS_URL", "BUS_KEY", "DATABASE_URL", "REDIS_URL", "JWT_SECRET", "JWT_SECRET_PREVIOUS",
-          "ENCRYPTION_KEY", "DEFAULT_PROVIDER_API_KEY"}
+          "ENCRYPTION_KEY", "DEFAULT_PROVIDER_API_KEY", "R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY"}
 
 # A server of one's own instead of one that the stack starts; each role or bus user may have its own.
-DATABASE_URLS = {"auth": "AUTH_DATABASE_URL", "instance-manager": "INSTANCE_MANAGER_DATABASE_URL"}
+DATABASE_URLS = {"auth": "AUTH_DATABASE_URL", "instance-manager": "INSTANCE_MANAGER_DATABASE_URL",
+                 "storage-backup": "STORAGE_BACKUP_DATABASE_URL"}
 NATS_URLS = {name: f"{name.upper().replace('-', '_')}_NATS_URL" for name in DAEMONS}
 SECRET |= set(DATABASE_URLS.values()) | set(NATS_URLS.values())
 

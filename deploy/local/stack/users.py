@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 from .errors import StackError
 
-# instance-manager keeps uid 0: it talks to the engine's socket and gives folders to uid 1000. It
-# gets only what that takes: change owners, and read, write and remove what belongs to uid 1000.
+# instance-manager keeps uid 0: it talks to the engine's socket and gives folders to uid 1000.
+# storage-backup does too: it reads and restores those folders, and SQLite gives the files that it
+# makes beside a database to the database's owner only as root. They get only what that takes: change
+# owners, and read, write and remove what belongs to uid 1000.
 ROOT_CAPS = ("chown", "dac_override", "dac_read_search", "fowner")
 
 
@@ -50,7 +52,7 @@ def daemon_user(name: str) -> User:
     """A daemon's own system user, made at the first start as root."""
     if os.geteuid() != 0:
         return me()
-    if name == "instance-manager":
+    if name in ("instance-manager", "storage-backup"):
         return User("root", 0, 0, ROOT_CAPS)
     return _system_user(f"zaki-{name}")
 

@@ -129,7 +129,7 @@ class Wiring:
             "JWT_SECRET": self.secrets.get("jwt"), "ENCRYPTION_KEY": self.secrets.get("encryption"),
             "PORT": str(self.ports.get("PORT")), "WS_PORT": str(self.ports.get("WS_PORT")),
             "PUBLIC_URL": self.public_url(), "DATA_DIR": self.data_dir(), "OPENCLAW_IMAGE": self.image_name(),
-            "DOCKER_HOST": self.docker_host, "INSTANCE_NETWORK": "zaki",
+            "DOCKER_HOST": self.docker_host, "INSTANCE_NETWORK": "zaki", "STORAGE_URL": self.storage_url(),
         }
         for role, user in pg.ROLES.items():
             if user == name:
@@ -145,6 +145,10 @@ class Wiring:
     def data_dir(self) -> str:
         """Where the assistants' files lie."""
         return self.settings.get("DATA_DIR") or str(self.paths.state / "data")
+
+    def storage_url(self) -> str:
+        """Where backups lie."""
+        return self.settings.get("STORAGE_URL") or f"file://{self.paths.state / 'storage'}"
 
     def env(self) -> dict[str, str]:
         """What run.env holds: addresses for people, tests and tools."""
@@ -163,6 +167,8 @@ class Wiring:
         if self.docker_host:
             values |= {"DOCKER_HOST": self.docker_host, "DATA_DIR": self.data_dir(),
                        "OPENCLAW_IMAGE": self.image_name()}
+        if "storage-backup" in self.parts:
+            values["STORAGE_URL"] = self.storage_url()
         if self.fakes_on:
             values["TELEGRAM_FAKE_URL"], values["LLM_FAKE_URL"] = self.fake_urls()
         return values

@@ -9,7 +9,7 @@
 
 #define TRACE    "0123456789abcdef0123456789abcdef"
 #define OTHER    "fedcba9876543210fedcba9876543210"
-#define DAEMONS  4
+#define DAEMONS  5
 #define OUT_MAX  65536
 #define ARGS_MAX 8
 
@@ -21,7 +21,7 @@ static struct fixture {
 } f;
 
 static const char *const names[DAEMONS] = { "gateway", "auth", "instance-manager",
-	                                    "realtime-fanout" };
+	                                    "realtime-fanout", "storage-backup" };
 
 /* Starts zakictl; its output goes to f.out. */
 static pid_t start(const char *const *args)

@@ -31,7 +31,7 @@ from .api import Api  # noqa: E402
 from .telegram import Telegram  # noqa: E402
 from .ws import Socket  # noqa: E402
 
-DAEMONS = ("realtime-fanout", "auth", "instance-manager", "gateway")
+DAEMONS = ("realtime-fanout", "auth", "instance-manager", "storage-backup", "gateway")
 SERVERS = ("nats", "postgres", "redis")
 BIN = Path(os.environ.get("ZAKI_BIN") or DEFAULT_BIN).resolve()
 BUILD = next((kind for kind in ("asan", "tsan") if kind in BIN.parts), "release")
