@@ -22,7 +22,7 @@ struct app {
 	const char *jwt_secret, *jwt_secret_previous;
 	const char *public_url, *cors_origins, *trusted_proxies;
 	long long rate_api_per_min, rate_auth_per_min;
-	long long ws_per_user;
+	long long ws_per_user, ws_ping_s;
 	long long http_threads;
 
 	struct bus *bus;

@@ -9,34 +9,40 @@
 #include "ws_slot.h"
 #include "ws_topics.h"
 
+#include <errno.h>
+#include <openssl/evp.h>
 #include <pthread.h>
-#include <stdatomic.h>
+#include <sodium.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
-#define TICK_US    (LWS_US_PER_SEC)
-#define CLOSING_MS 3000  /* for all sockets to be gone when this process ends */
-#define RX_BYTES   256   /* that a socket has always; longer frames come in pieces */
-#define FILES_MAX  65536 /* libwebsockets keeps two pointers for each that there may be */
+#define TICK_MS         1000
+#define CLOSING_TICK_MS 50
+#define CLOSING_MS      3000 /* for all sockets to be gone when this process ends */
+#define EVENTS_MAX      256
+#define READ_BYTES      16384
+#define FILES_MAX       262144
 
 struct ws {
-	pthread_mutex_t lock; /* guards first, last and is_running */
+	pthread_mutex_t lock; /* guards first and last */
 	struct ws_task *first, *last;
-	bool is_running; /* there is a loop to wake */
 
 	struct app *app;
-	struct lws_context *context;
-	struct lws_vhost *vhost;
+	int wake_fd; /* says that there is a first */
 	pthread_t thread;
 	struct ws_gate *gate;
 	struct ws_events *events;
 	struct ws_slots *slots;
 
 	/* The loop's thread alone. */
+	struct ws_io io;
 	struct ws_topics *topics;
 	struct ws_client *clients;
-	struct ws_client *adopting; /* whose socket libwebsockets is making right now */
-	lws_sorted_usec_list_t tick;
-	bool is_closing, is_done;
+	struct ws_client *gone; /* their memory goes at the end of the round */
+	bool is_closing;
+	long long tick_ms;  /* monotonic; when the next is due */
 	long long close_ms; /* monotonic; when it ends whoever is left */
 	long long beat_ms;
 };
@@ -73,10 +79,10 @@ void ws_post(struct ws *w, struct ws_task *t)
 	else
 		w->first = t;
 	w->last = t;
-	/* Within the lock, so that the context is there. One that waits already will be seen. */
-	if (is_first && w->is_running)
-		lws_cancel_service(w->context);
 	pthread_mutex_unlock(&w->lock);
+	/* One that waits already will be seen. */
+	if (is_first)
+		(void)eventfd_write(w->wake_fd, 1);
 }
 
 static void run_inbox(struct ws *w)
@@ -103,9 +109,10 @@ static void client_add(struct ws *w, struct ws_client *c)
 	w->clients = c;
 }
 
+/* It stays a while: events of this round may name it. */
 static void client_remove(struct ws *w, struct ws_client *c)
 {
-	c->wsi = NULL;
+	ws_client_cut(c);
 	ws_topics_leave(w->topics, c);
 	if (c->next)
 		c->next->prev = c->prev;
@@ -114,7 +121,41 @@ static void client_remove(struct ws *w, struct ws_client *c)
 	else
 		w->clients = c->next;
 	ws_session_leave(w, &c->person);
-	ws_client_drop(c);
+	c->next = w->gone;
+	w->gone = c;
+}
+
+static void bury(struct ws *w)
+{
+	while (w->gone) {
+		struct ws_client *c = w->gone;
+
+		w->gone = c->next;
+		ws_client_drop(c);
+	}
+}
+
+/* Writes what it takes; who takes all gets more. */
+static void flush(struct ws *w, struct ws_client *c)
+{
+	if (ws_client_flush(c) < 0)
+		client_remove(w, c);
+	else
+		ws_topics_go_on(w->topics, c);
+}
+
+/* Also those that become so meanwhile. */
+static void flush_dirty(struct ws *w)
+{
+	struct ws_client *c;
+
+	while ((c = w->io.dirty)) {
+		w->io.dirty = c->next_dirty;
+		c->is_dirty = false;
+		if (c->fd >= 0)
+			flush(w, c);
+		ws_client_drop(c);
+	}
 }
 
 static void on_message(struct ws *w, struct ws_client *c, const char *text, size_t len)
@@ -143,62 +184,29 @@ static void on_message(struct ws *w, struct ws_client *c, const char *text, size
 	}
 }
 
-static void on_received(struct ws *w, struct ws_client *c, const char *data, size_t len)
+static void on_text(struct ws_io *io, struct ws_client *c, const char *text, size_t len)
 {
-	long long now_ms = clock_mono_ms();
-	const char *text = NULL;
-	size_t text_len = 0;
-
-	c->heard_ms = now_ms;
-	ws_client_on_data(c, data, len, now_ms, &text, &text_len);
-	if (text)
-		on_message(w, c, text, text_len);
+	on_message((struct ws *)((char *)io - offsetof(struct ws, io)), c, text, len);
 }
 
-static int on_writable(struct ws *w, struct ws_client *c)
+static void on_readable(struct ws *w, struct ws_client *c)
 {
-	if (ws_client_on_writable(c) < 0)
-		return -1;
-	ws_topics_go_on(w->topics, c);
-	return 0;
+	char data[READ_BYTES];
+	ssize_t n = recv(c->fd, data, sizeof(data), MSG_DONTWAIT);
+
+	if (n > 0)
+		ws_client_receive(c, data, (size_t)n, clock_mono_ms());
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		client_remove(w, c);
 }
 
-static int on_socket(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
-                     size_t len)
+static void on_socket(struct ws *w, struct ws_client *c, uint32_t events)
 {
-	struct ws *w = lws_context_user(lws_get_context(wsi));
-	struct ws_client **slot = user, *c = slot ? *slot : NULL;
-
-	switch (reason) {
-	case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
-		run_inbox(w);
-		return 0;
-	case LWS_CALLBACK_ESTABLISHED:
-		if (!w->adopting || !slot)
-			return -1;
-		*slot = w->adopting;
-		w->adopting->wsi = wsi;
-		return 0;
-	case LWS_CALLBACK_RECEIVE:
-		assert(c); /* ESTABLISHED came first */
-		on_received(w, c, in, len);
-		return 0;
-	case LWS_CALLBACK_RECEIVE_PONG:
-		assert(c);
-		c->heard_ms = clock_mono_ms();
-		return 0;
-	case LWS_CALLBACK_SERVER_WRITEABLE:
-		return on_writable(w, c);
-	case LWS_CALLBACK_CLOSED:
-		if (c)
-			client_remove(w, c);
-		return 0;
-	case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
-	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-		return 0;
-	default:
-		return lws_callback_http_dummy(wsi, reason, user, in, len);
-	}
+	/* An earlier one of the same round may have ended it. */
+	if (c->fd >= 0 && events & EPOLLOUT)
+		flush(w, c);
+	if (c->fd >= 0 && events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		on_readable(w, c);
 }
 
 void ws_close_session(struct ws *w, const char *session_id, int code, const char *reason)
@@ -217,17 +225,30 @@ struct adoption {
 	char key[32];
 };
 
-/* libwebsockets gets a request with nothing in it but what the handshake needs. It closes fd where
- * it does not come to be a socket. */
+/* RFC 6455, 4.2.2: no extension, no subprotocol. */
+static struct ws_text *answer_of(const char *key)
+{
+	static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+	unsigned char hash[EVP_MAX_MD_SIZE];
+	char text[80], accept[64], answer[256];
+	unsigned len = 0;
+
+	snprintf(text, sizeof(text), "%s%s", key, guid);
+	if (EVP_Digest(text, strlen(text), hash, &len, EVP_sha1(), NULL) != 1)
+		return NULL;
+	(void)sodium_bin2base64(accept, sizeof(accept), hash, len, sodium_base64_VARIANT_ORIGINAL);
+	len = (unsigned)snprintf(answer, sizeof(answer),
+	                         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+	                         "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+	                         accept);
+	return ws_text_raw(answer, len);
+}
+
 static void adopt(struct ws *w, struct adoption *a)
 {
-	struct ws_client *c = ws_client_new(&a->person, clock_mono_ms());
-	char request[256];
-	int n = snprintf(request, sizeof(request),
-	                 "GET " WS_PATH " HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-	                 "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-	                 "Sec-WebSocket-Key: %s\r\n\r\n",
-	                 a->key);
+	struct ws_client *c = ws_client_new(&w->io, a->fd, &a->person, clock_mono_ms());
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = c };
+	const int bytes = WS_SEND_BUFFER;
 
 	if (!c) {
 		close(a->fd);
@@ -235,12 +256,11 @@ static void adopt(struct ws *w, struct adoption *a)
 		return;
 	}
 	client_add(w, c);
-	w->adopting = c;
-	(void)lws_adopt_socket_vhost_readbuf(w->vhost, a->fd, request, (size_t)n);
-	w->adopting = NULL;
-	/* CLOSED is only told of what was ESTABLISHED. */
-	if (!c->wsi)
+	(void)setsockopt(a->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+	if (epoll_ctl(w->io.epoll_fd, EPOLL_CTL_ADD, a->fd, &event) != 0)
 		client_remove(w, c);
+	else
+		ws_client_send(c, answer_of(a->key));
 }
 
 static void on_adopt(struct ws *w, struct ws_task *task)
@@ -280,39 +300,69 @@ static void client_tick(struct ws *w, struct ws_client *c, long long now_ms, lon
 		ws_client_close(c, WS_CLOSE_SIGNED_OUT, "the token has expired");
 	if (now_ms >= c->check_ms && !c->is_checking && !c->close_code)
 		ws_session_check(w, c);
-	ws_client_tick(c, now_ms);
+	if (ws_client_tick(c, now_ms))
+		client_remove(w, c);
 }
 
-static void on_tick(lws_sorted_usec_list_t *sul)
+/* What nothing tells of. */
+static void tick(struct ws *w, long long now_ms)
 {
-	struct ws *w = (struct ws *)((char *)sul - offsetof(struct ws, tick));
-	long long now_ms = clock_mono_ms(), now_s = clock_now_ms() / 1000;
+	long long now_s = clock_now_ms() / 1000;
+	struct ws_client *c, *next;
 
-	for (struct ws_client *c = w->clients; c; c = c->next)
+	for (c = w->clients; c; c = next) {
+		next = c->next;
 		client_tick(w, c, now_ms, now_s);
-	if (!w->is_closing) {
-		ws_events_look(w->events);
-		ws_topics_tick(w->topics, now_ms);
-		if (now_ms >= w->beat_ms) {
-			w->beat_ms = now_ms + WS_BEAT_MS;
-			ws_session_beat(w);
-		}
 	}
-	lws_sul_schedule(w->context, 0, &w->tick, on_tick, w->is_closing ? TICK_US / 20 : TICK_US);
-	w->is_done = w->is_closing && (!w->clients || now_ms > w->close_ms);
+	if (w->is_closing)
+		return;
+	ws_events_look(w->events);
+	ws_topics_tick(w->topics, now_ms);
+	if (now_ms < w->beat_ms)
+		return;
+	w->beat_ms = now_ms + WS_BEAT_MS;
+	ws_session_beat(w);
+}
+
+static void wait_for_events(struct ws *w)
+{
+	struct epoll_event events[EVENTS_MAX];
+	long long left_ms = w->tick_ms - clock_mono_ms();
+	int n = epoll_wait(w->io.epoll_fd, events, EVENTS_MAX, left_ms > 0 ? (int)left_ms : 0);
+	eventfd_t count;
+
+	for (int i = 0; i < n; i++) {
+		if (events[i].data.ptr)
+			on_socket(w, events[i].data.ptr, events[i].events);
+		else
+			(void)eventfd_read(w->wake_fd, &count);
+	}
+}
+
+static bool is_done(const struct ws *w, long long now_ms)
+{
+	return w->is_closing && (!w->clients || now_ms > w->close_ms);
 }
 
 static void *loop(void *closure)
 {
 	struct ws *w = closure;
+	long long now_ms;
 
-	while (!w->is_done && lws_service(w->context, 0) >= 0)
-		continue;
-	pthread_mutex_lock(&w->lock);
-	w->is_running = false;
-	pthread_mutex_unlock(&w->lock);
-	lws_sul_cancel(&w->tick);
-	lws_context_destroy(w->context); /* those that are left are told CLOSED */
+	do {
+		wait_for_events(w);
+		run_inbox(w);
+		now_ms = clock_mono_ms();
+		if (now_ms >= w->tick_ms) {
+			w->tick_ms = now_ms + (w->is_closing ? CLOSING_TICK_MS : TICK_MS);
+			tick(w, now_ms);
+		}
+		flush_dirty(w);
+		bury(w);
+	} while (!is_done(w, now_ms));
+	while (w->clients)
+		client_remove(w, w->clients);
+	bury(w);
 	return NULL;
 }
 
@@ -320,12 +370,12 @@ static void on_quiesce(struct ws *w, struct ws_task *task)
 {
 	w->is_closing = true;
 	w->close_ms = clock_mono_ms() + CLOSING_MS;
-	ws_close_session(w, NULL, LWS_CLOSE_STATUS_GOINGAWAY, "going away, come back");
-	lws_sul_schedule(w->context, 0, &w->tick, on_tick, 1);
+	w->tick_ms = 0;
+	ws_close_session(w, NULL, WS_CLOSE_GOING_AWAY, "going away, come back");
 	free(task);
 }
 
-/* As many sockets as may be, but not so many that tables for them take the memory. */
+/* As many sockets as may be. */
 static void raise_files(void)
 {
 	struct rlimit r;
@@ -337,37 +387,19 @@ static void raise_files(void)
 		log_warn("the limit of open files stays as it is");
 }
 
-static int context_make(struct ws *w, struct err *e)
+static int io_make(struct ws *w, struct err *e)
 {
-	/* Ours is done here (WS_PING_MS); its own is put off for good. */
-	static const lws_retry_bo_t no_pings = { .secs_since_valid_ping = 65000,
-		                                 .secs_since_valid_hangup = 65001 };
-	static const struct lws_protocols protocols[] = {
-		{ .name = "zaki",
-		  .callback = on_socket,
-		  .per_session_data_size = sizeof(struct ws_client *),
-		  .rx_buffer_size = RX_BYTES },
-		{ .name = NULL },
-	};
-	const struct lws_context_creation_info info = {
-		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
-		.protocols = protocols,
-		.options = LWS_SERVER_OPTION_VALIDATE_UTF8,
-		.user = w,
-		.gid = (gid_t)-1,
-		.uid = (uid_t)-1,
-		.retry_and_idle_policy = &no_pings,
-	};
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = NULL };
 
-	/* Its lines have URLs in them; what matters is said by us. */
-	lws_set_log_level(0, NULL);
+	w->io.on_text = on_text;
+	w->io.ping_ms = w->app->ws_ping_s * 1000;
+	w->io.dead_ms = w->io.ping_ms * WS_DEAD_RATIO;
+	w->io.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->io.epoll_fd < 0 || w->wake_fd < 0 ||
+	    epoll_ctl(w->io.epoll_fd, EPOLL_CTL_ADD, w->wake_fd, &event) != 0)
+		return err_set(e, ERR_INTERNAL, "cannot make an epoll: %s", strerrordesc_np(errno));
 	raise_files();
-	w->context = lws_create_context(&info);
-	if (w->context)
-		w->vhost = lws_get_vhost_by_name(w->context, "default");
-	if (!w->vhost)
-		return err_set(e, ERR_INTERNAL, "libwebsockets does not start");
-	lws_sul_schedule(w->context, 0, &w->tick, on_tick, TICK_US);
 	return 0;
 }
 
@@ -389,12 +421,12 @@ int ws_start(struct app *app, struct ws **ret, struct err *e)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	*ret = w;
 	w->app = app;
+	w->io.epoll_fd = w->wake_fd = -1;
 	pthread_mutex_init(&w->lock, NULL);
 	if (ws_slots_new(app, &w->slots, e) < 0 || ws_topics_new(w, &w->topics, e) < 0 ||
-	    context_make(w, e) < 0)
+	    io_make(w, e) < 0)
 		return -1;
 	beat_first(w);
-	w->is_running = true;
 	if (ws_events_start(w, &w->events, e) < 0 || ws_gate_start(w, &w->gate, e) < 0)
 		return -1;
 	if (pthread_create(&w->thread, NULL, loop, w) != 0) {
@@ -418,7 +450,6 @@ void ws_quiesce(struct ws *w)
 	ws_post(w, t);
 	pthread_join(w->thread, NULL);
 	w->thread = 0;
-	w->context = NULL;
 	ws_slots_end(w->slots);
 }
 
@@ -426,13 +457,14 @@ void ws_free(struct ws *w)
 {
 	if (!w)
 		return;
-	/* A start that failed half way has a context and no loop. */
-	if (w->context) {
-		w->is_running = false;
-		lws_context_destroy(w->context);
-	}
 	w->is_closing = true;
 	run_inbox(w);
+	flush_dirty(w);
+	ws_reader_free(w->io.spare);
+	if (w->io.epoll_fd >= 0)
+		close(w->io.epoll_fd);
+	if (w->wake_fd >= 0)
+		close(w->wake_fd);
 	ws_topics_free(w->topics);
 	ws_events_free(w->events);
 	ws_slots_free(w->slots);

@@ -9,7 +9,7 @@
  *
  *	the gate (ws_gate.c) accepts, and reads the request that opens a socket;
  *	app->workers wait for Redis and the bus: who is it, may it listen to this (ws_call.c);
- *	the loop (ws.c) has libwebsockets, all sockets and topics, and never waits.
+ *	the loop (ws.c) has all sockets and topics, and never waits.
  *
  * What others have for the loop they put into its inbox as a task.
  */

@@ -95,7 +95,7 @@ static void on_event(natsMsg *msg, void *ctx)
 		atomic_store(&ev->has_lost, true);
 		return;
 	}
-	atomic_fetch_add(&ev->waiting, len);
+	atomic_fetch_add(&ev->waiting, v->text->len);
 	v->task.run = deliver;
 	v->from = ev;
 	v->reconnects = reconnects_of(ev, ev->heard);

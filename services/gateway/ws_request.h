@@ -6,9 +6,9 @@
 #include <stddef.h>
 
 /*
- * The request that opens a WebSocket (RFC 6455, 4.2.1), read by ourselves before libwebsockets sees
- * a byte: who asks is found out without the event loop waiting, a refusal is an answer in the
- * platform's own form, and what comes in a URL stays here. Pure. Texts point into the buffer.
+ * The request that opens a WebSocket (RFC 6455, 4.2.1), read before there is a socket: who asks is
+ * found out without the event loop waiting, a refusal is an answer in the platform's own form, and
+ * what comes in a URL stays here. Pure. Texts point into the buffer.
  */
 struct ws_request {
 	const char *path; /* decoded by nobody: it has to be WS_PATH */

@@ -2,18 +2,53 @@
 
 #include "base/clock.h"
 
-#include "lws.h"
+#include <assert.h>
 
-struct ws_text *ws_text_new(const char *data, size_t len)
+#define FIN        0x80
+#define OP_TEXT    0x1
+#define HEAD_MAX   10    /* bytes in front of a payload */
+#define SHORT_MAX  125   /* bytes; such a length is in the second byte */
+#define MEDIUM_MAX 65535 /* in two more, and past it in eight */
+
+static struct ws_text *make(const void *head, size_t head_len, const void *data, size_t len)
 {
-	struct ws_text *t = malloc(sizeof(*t) + LWS_PRE + len);
+	struct ws_text *t = malloc(sizeof(*t) + head_len + len);
 
 	if (!t)
 		return NULL;
 	t->holders = 1;
-	t->len = len;
-	memcpy(ws_text_data(t), data, len);
+	t->len = head_len + len;
+	memcpy(t->bytes, head, head_len);
+	memcpy(t->bytes + head_len, data, len);
 	return t;
+}
+
+/* RFC 6455, 5.2. */
+static struct ws_text *frame(unsigned opcode, const void *data, size_t len)
+{
+	unsigned char head[HEAD_MAX] = { (unsigned char)(FIN | opcode) };
+	size_t more = len <= SHORT_MAX ? 0 : len <= MEDIUM_MAX ? 2 : 8;
+
+	head[1] = more == 0 ? (unsigned char)len : more == 2 ? 126 : 127;
+	for (size_t i = 0; i < more; i++)
+		head[1 + more - i] = (unsigned char)((unsigned long long)len >> 8 * i);
+	return make(head, 2 + more, data, len);
+}
+
+struct ws_text *ws_text_new(const char *data, size_t len)
+{
+	return frame(OP_TEXT, data, len);
+}
+
+struct ws_text *ws_text_control(enum ws_control what, const void *data, size_t len)
+{
+	assert(len <= SHORT_MAX);
+	return frame(what, data, len);
+}
+
+struct ws_text *ws_text_raw(const char *data, size_t len)
+{
+	return make("", 0, data, len);
 }
 
 struct ws_text *ws_text_hold(struct ws_text *t)
@@ -26,11 +61,6 @@ void ws_text_drop(struct ws_text *t)
 {
 	if (--t->holders == 0)
 		free(t);
-}
-
-unsigned char *ws_text_data(struct ws_text *t)
-{
-	return t->room + LWS_PRE;
 }
 
 static void add_text(cJSON *to, const char *name, const char *text)

@@ -7,19 +7,27 @@
 #include <stddef.h>
 
 /*
- * A frame on its way to clients: written once, held by as many queues as there are clients it goes
- * to. Counted by the event loop's thread alone; before it gets there, one thread owns it.
+ * Bytes on their way to clients: one whole frame of RFC 6455, since a server's are not masked and so
+ * the same for all. Written once, held by as many queues as there are clients it goes to. Counted by
+ * the event loop's thread alone; before it gets there, one thread owns it.
  */
 struct ws_text {
 	unsigned holders;
-	size_t len;
-	unsigned char room[]; /* what libwebsockets wants in front, then len bytes */
+	size_t len; /* of all of bytes */
+	unsigned char bytes[];
 };
 
-struct ws_text *ws_text_new(const char *data, size_t len); /* NULL when out of memory */
+/* Opcodes of control frames. */
+enum ws_control { WS_CLOSE = 0x8, WS_PING = 0x9, WS_PONG = 0xa };
+
+/* Each NULL when out of memory. */
+struct ws_text *ws_text_new(const char *data, size_t len); /* a text message */
+struct ws_text *ws_text_control(enum ws_control what, const void *data,
+                                size_t len);               /* len: ≤ 125 */
+struct ws_text *ws_text_raw(const char *data, size_t len); /* no frame: what opens the socket */
+
 struct ws_text *ws_text_hold(struct ws_text *t);
 void ws_text_drop(struct ws_text *t);
-unsigned char *ws_text_data(struct ws_text *t);
 
 /* What frames of the gateway's own have; each may be NULL. */
 struct ws_frame_out {

@@ -153,7 +153,7 @@ void ws_topics_go_on(struct ws_topics *t, struct ws_client *c)
 {
 	struct ws_sub *s = c->subs, *first = NULL;
 
-	if (c->is_subscribing || c->close_code || !c->wsi || c->queued_bytes > QUIET_BYTES)
+	if (c->is_subscribing || c->close_code || c->fd < 0 || c->queued_bytes > QUIET_BYTES)
 		return;
 	/* The list has the latest in front. One whose topic is being given up waits for that: the
 	 * two calls could overtake each other. */

@@ -1,93 +1,91 @@
-/* A socket's queue and a subscription's order, with a libwebsockets that only writes down. */
+/* A socket's queue and a subscription's order, on one end of a real socket. */
 
+#include "base/clock.h"
 #include "ws_sub.h"
 
 #include "test.h"
 
+#include <sys/socket.h>
+
+#define LONG_AGO 0 /* ms */
+
 static struct {
-	char written[8192];
-	bool is_choked, is_first, is_last, is_binary, was_killed;
-	size_t left;
-	int close_code;
-} wire;
+	struct ws_io io;
+	int peer;
+	char got[16384]; /* the last message, text */
+	size_t got_len;
+	int messages;
+} lab;
 
-static struct lws *const socket_of_test = (struct lws *)&wire;
-
-int lws_callback_on_writable(struct lws *wsi)
+static void on_text(struct ws_io *io, struct ws_client *c, const char *message, size_t len)
 {
-	(void)wsi;
-	return 0;
+	(void)io;
+	(void)c;
+	assert_in_range(len, 0, sizeof(lab.got) - 1);
+	memcpy(lab.got, message, len);
+	lab.got[len] = '\0';
+	lab.got_len = len;
+	lab.messages++;
 }
 
-int lws_write(struct lws *wsi, unsigned char *buf, size_t len, enum lws_write_protocol protocol)
+static void client_done(struct ws_client *c)
 {
-	size_t at = strlen(wire.written);
+	struct ws_client *dirty;
 
-	(void)wsi;
-	if (protocol == LWS_WRITE_PING)
-		snprintf(wire.written + at, sizeof(wire.written) - at, "ping ");
-	else if (at + len + 2 < sizeof(wire.written))
-		snprintf(wire.written + at, sizeof(wire.written) - at, "%.*s ", (int)len, buf);
-	return (int)len;
+	while ((dirty = lab.io.dirty)) {
+		lab.io.dirty = dirty->next_dirty;
+		ws_client_drop(dirty);
+	}
+	ws_client_cut(c);
+	ws_client_drop(c);
+	ws_reader_free(lab.io.spare);
+	close(lab.peer);
 }
 
-int lws_send_pipe_choked(struct lws *wsi)
-{
-	(void)wsi;
-	return wire.is_choked;
-}
-
-void lws_close_reason(struct lws *wsi, enum lws_close_status status, unsigned char *buf, size_t len)
-{
-	(void)wsi;
-	(void)buf;
-	assert_in_range(len, 1, 123);
-	wire.close_code = (int)status;
-}
-
-void lws_set_timeout(struct lws *wsi, enum pending_timeout reason, int secs)
-{
-	(void)wsi;
-	(void)reason;
-	(void)secs;
-	wire.was_killed = true;
-}
-
-int lws_is_first_fragment(struct lws *wsi)
-{
-	(void)wsi;
-	return wire.is_first;
-}
-
-int lws_is_final_fragment(struct lws *wsi)
-{
-	(void)wsi;
-	return wire.is_last;
-}
-
-int lws_frame_is_binary(struct lws *wsi)
-{
-	(void)wsi;
-	return wire.is_binary;
-}
-
-size_t lws_remaining_packet_payload(struct lws *wsi)
-{
-	(void)wsi;
-	return wire.left;
-}
-
-OWN_DEFINE(client, struct ws_client *, ws_client_drop)
+OWN_DEFINE(client, struct ws_client *, client_done)
 
 static struct ws_client *make(void)
 {
 	static const struct ws_person nobody;
-	struct ws_client *c = ws_client_new(&nobody, 0);
+	struct ws_client *c;
+	int fds[2], bytes = 4096;
 
-	memset(&wire, 0, sizeof(wire));
+	memset(&lab, 0, sizeof(lab));
+	lab.io = (struct ws_io){
+		.epoll_fd = -1, .ping_ms = 25000, .dead_ms = 40000, .on_text = on_text
+	};
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)), 0);
+	lab.peer = fds[1];
+	c = ws_client_new(&lab.io, fds[0], &nobody, LONG_AGO);
 	assert_non_null(c);
-	c->wsi = socket_of_test;
 	return c;
+}
+
+/* The next byte that was written; -1: there is none. */
+static int peer_byte(void)
+{
+	unsigned char byte;
+
+	return recv(lab.peer, &byte, 1, MSG_DONTWAIT) == 1 ? byte : -1;
+}
+
+/* A whole frame out of the peer's end: its opcode and payload; -1: none. */
+static int peer_frame(char *payload, size_t size)
+{
+	int opcode = peer_byte(), len = opcode < 0 ? 0 : peer_byte();
+	size_t n;
+
+	if (opcode < 0)
+		return -1;
+	assert_true(opcode & 0x80);
+	n = len == 126 ? (size_t)peer_byte() << 8 : (size_t)len;
+	n += len == 126 ? (size_t)peer_byte() : 0;
+	assert_true(len < 127 && n < size);
+	for (size_t i = 0; i < n; i++)
+		payload[i] = (char)peer_byte();
+	payload[n] = '\0';
+	return opcode & 0x0f;
 }
 
 static struct ws_text *text(const char *s)
@@ -106,13 +104,32 @@ static void event(struct ws_sub *s, unsigned long long seq)
 	ws_sub_event(s, &at, t);
 }
 
-/* Everything that waits is written; returns it. */
+/* Everything that waits is written; returns the texts of it, each with a space behind. */
 static const char *flush(struct ws_client *c)
 {
-	wire.written[0] = '\0';
-	while (c->first)
-		assert_int_equal(ws_client_on_writable(c), 0);
-	return wire.written;
+	static char all[8192];
+	char payload[1024];
+
+	all[0] = '\0';
+	do {
+		assert_int_equal(ws_client_flush(c), 0);
+		while (peer_frame(payload, sizeof(payload)) == 1) {
+			size_t at = strlen(all);
+
+			snprintf(all + at, sizeof(all) - at, "%s ", payload);
+		}
+	} while (c->first);
+	return all;
+}
+
+/* The code of the close frame, which is next. */
+static int close_code(struct ws_client *c)
+{
+	char payload[1024];
+
+	assert_int_equal(ws_client_flush(c), 0);
+	assert_int_equal(peer_frame(payload, sizeof(payload)), WS_CLOSE);
+	return (unsigned char)payload[0] << 8 | (unsigned char)payload[1];
 }
 
 static void frames_leave_in_order(void **state)
@@ -137,17 +154,42 @@ static void one_that_takes_nothing_is_told_and_cut(void **state)
 	OWN(client) struct ws_client *c = make();
 
 	(void)state;
-	wire.is_choked = true;
 	for (int i = 0; i < WS_QUEUE_MSGS_MAX; i++)
 		ws_client_send_event(c, text("x"));
 	assert_int_equal(c->close_code, 0);
 	ws_client_send_event(c, text("x"));
 	assert_int_equal(c->close_code, WS_CLOSE_TRY_LATER);
-	assert_int_equal(c->queued, 0);
-	assert_int_equal(ws_client_on_writable(c), -1);
-	assert_int_equal(wire.close_code, WS_CLOSE_TRY_LATER);
-	ws_client_tick(c, c->kill_ms + 1);
-	assert_true(wire.was_killed);
+	assert_int_equal(c->queued, 1);
+	assert_int_equal(close_code(c), WS_CLOSE_TRY_LATER);
+	c->heard_ms = c->kill_ms;
+	assert_false(ws_client_tick(c, c->kill_ms));
+	assert_true(ws_client_tick(c, c->kill_ms + 1));
+}
+
+static void a_frame_that_is_half_out_is_finished_before_the_close(void **state)
+{
+	static char big[60000];
+	OWN(client) struct ws_client *c = make();
+	size_t total = 0, end = sizeof(big) + 4;
+	char last[4] = "", bytes[8192];
+	ssize_t n;
+
+	(void)state;
+	memset(big, 'a', sizeof(big));
+	ws_client_send(c, ws_text_new(big, sizeof(big)));
+	ws_client_send(c, text("never"));
+	assert_int_equal(ws_client_flush(c), 0);
+	assert_in_range(c->written, 1, sizeof(big));
+	ws_client_close(c, 4401, "");
+	assert_int_equal(c->queued, 2);
+	while (ws_client_flush(c) == 0 &&
+	       (n = recv(lab.peer, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0) {
+		for (ssize_t i = 0; i < n; i++, total++)
+			if (total >= end)
+				last[total - end] = bytes[i];
+	}
+	assert_int_equal(total, end + 4);
+	assert_memory_equal(last, "\x88\x02\x11\x31", 4);
 }
 
 static void bytes_count_as_well(void **state)
@@ -234,99 +276,161 @@ static void what_is_held_has_a_limit(void **state)
 	ws_sub_clear(&s);
 }
 
-/* Returns the message that it made whole, or NULL. */
-static const char *receive(struct ws_client *c, const char *data, bool is_first, bool is_last)
+/* One frame of a client, masked with zeros. */
+static void receive(struct ws_client *c, unsigned first, const char *payload, size_t len,
+                    long long now_ms)
 {
-	const char *got = NULL;
-	size_t len = 0;
+	char bytes[8192] = { (char)first };
+	size_t more = len < 126 ? 0 : 2;
 
-	wire.is_first = is_first;
-	wire.is_last = is_last;
-	ws_client_on_data(c, data, strlen(data), 0, &got, &len);
-	if (got)
-		assert_true(len <= WS_FRAME_MAX);
-	return got;
+	bytes[1] = (char)(0x80 | (more ? 126 : len));
+	if (more) {
+		bytes[2] = (char)(len >> 8);
+		bytes[3] = (char)len;
+	}
+	memcpy(bytes + 6 + more, payload, len);
+	ws_client_receive(c, bytes, 6 + more + len, now_ms);
 }
 
-static void pieces_become_one_message(void **state)
+static void nothing_is_kept_between_messages(void **state)
 {
 	OWN(client) struct ws_client *c = make();
 
 	(void)state;
-	assert_string_equal(receive(c, "whole", true, true), "whole");
-	assert_null(receive(c, "a", true, false));
-	assert_null(receive(c, "b", false, false));
-	assert_memory_equal(receive(c, "c", false, true), "abc", 3);
-	assert_string_equal(receive(c, "next", true, true), "next");
-}
+	receive(c, 0x81, "whole", 5, LONG_AGO);
+	assert_string_equal(lab.got, "whole");
+	assert_null(c->reader);
+	assert_non_null(lab.io.spare);
 
-static void a_message_has_an_end(void **state)
-{
-	static char half[WS_FRAME_MAX / 2 + 2];
-	OWN(client) struct ws_client *c = make();
+	receive(c, 0x01, "a", 1, LONG_AGO);
+	assert_non_null(c->reader);
+	receive(c, 0x89, "p", 1, LONG_AGO);
+	receive(c, 0x00, "b", 1, LONG_AGO);
+	assert_non_null(c->reader);
+	receive(c, 0x80, "c", 1, LONG_AGO);
+	assert_string_equal(lab.got, "abc");
+	assert_null(c->reader);
 
-	(void)state;
-	memset(half, 'a', sizeof(half) - 1);
-	assert_null(receive(c, half, true, false));
+	ws_client_receive(c, "\x81", 1, LONG_AGO);
+	assert_non_null(c->reader);
+	ws_client_receive(c, "\x82\0\0\0\0h", 6, LONG_AGO);
+	assert_string_equal(lab.got, "abc");
+	ws_client_receive(c, "i", 1, LONG_AGO);
+	assert_string_equal(lab.got, "hi");
+	assert_null(c->reader);
 	assert_int_equal(c->close_code, 0);
-	assert_null(receive(c, half, false, true));
-	assert_int_equal(c->close_code, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE);
 }
 
-static void a_length_that_is_announced_counts(void **state)
+static void every_length_is_put_together(void **state)
 {
-	OWN(client) struct ws_client *c = make();
+	static char message[WS_FRAME_MAX];
 
 	(void)state;
-	wire.left = 1000000;
-	assert_null(receive(c, "a", true, false));
-	assert_int_equal(c->close_code, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE);
+	for (size_t i = 0; i < sizeof(message); i++)
+		message[i] = (char)('a' + i % 26);
+	for (size_t size = 1; size <= 512; size += size < 250 || size > 260 ? 17 : 1) {
+		OWN(client) struct ws_client *c = make();
+
+		for (size_t at = 0; at < sizeof(message); at += size) {
+			bool is_last = at + size >= sizeof(message);
+			size_t n = is_last ? sizeof(message) - at : size;
+
+			receive(c, (at == 0 ? 1 : 0) | (is_last ? 0x80 : 0), message + at, n,
+			        LONG_AGO);
+		}
+		assert_int_equal(lab.messages, 1);
+		assert_int_equal(lab.got_len, sizeof(message));
+		assert_memory_equal(lab.got, message, sizeof(message));
+		assert_null(c->reader);
+	}
 }
 
-static void bytes_are_not_understood(void **state)
+static void what_is_wrong_is_closed_with_its_code(void **state)
 {
-	OWN(client) struct ws_client *c = make();
+	static char big[WS_FRAME_MAX + 1];
+	const struct {
+		const char *what, *payload;
+		size_t len;
+		unsigned first;
+		int code;
+	} cases[] = {
+		{ "bytes", "a", 1, 0x82, 1003 },
+		{ "no UTF-8", "\xff", 1, 0x81, 1007 },
+		{ "too long", big, sizeof(big), 0x81, 1009 },
+		{ "RSV", "a", 1, 0xc1, 1002 },
+		{ "opcode", "a", 1, 0x83, 1002 },
+		{ "continuation", "a", 1, 0x80, 1002 },
+		{ "ping in pieces", "a", 1, 0x09, 1002 },
+		{ "half a code", "a", 1, 0x88, 1002 },
+		{ "bad code", "\x03\xed", 2, 0x88, 1002 },
+		{ "its own", "\x03\xe9", 2, 0x88, 1001 },
+	};
 
 	(void)state;
-	wire.is_binary = true;
-	assert_null(receive(c, "a", true, true));
-	assert_int_equal(c->close_code, LWS_CLOSE_STATUS_UNACCEPTABLE_OPCODE);
+	memset(big, 'a', sizeof(big));
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		OWN(client) struct ws_client *c = make();
+
+		print_message("  %s\n", cases[i].what);
+		receive(c, cases[i].first, cases[i].payload, cases[i].len, LONG_AGO);
+		assert_int_equal(c->close_code, cases[i].code);
+		assert_int_equal(close_code(c), cases[i].code);
+		assert_true(c->is_deaf && c->is_shut);
+		assert_int_equal(lab.messages, 0);
+		receive(c, 0x81, "more", 4, LONG_AGO);
+		assert_int_equal(lab.messages, 0);
+	}
+}
+
+static void a_ping_is_answered_and_a_flood_of_them_bounded(void **state)
+{
+	OWN(client) struct ws_client *c = make();
+	char payload[128];
+
+	(void)state;
+	receive(c, 0x89, "are you there", 13, LONG_AGO);
+	assert_int_equal(ws_client_flush(c), 0);
+	assert_int_equal(peer_frame(payload, sizeof(payload)), WS_PONG);
+	assert_string_equal(payload, "are you there");
+	for (int i = 0; i < 2 * WS_PONGS_MAX; i++)
+		receive(c, 0x89, "", 0, LONG_AGO);
+	assert_int_equal(c->queued, WS_PONGS_MAX);
+	for (int i = 0; i < WS_PIECES_BURST; i++)
+		receive(c, 0x89, "", 0, LONG_AGO);
+	assert_int_equal(c->close_code, WS_CLOSE_POLICY);
 }
 
 static void a_flood_ends_the_socket(void **state)
 {
 	OWN(client) struct ws_client *c = make();
-	const char *got = NULL;
-	size_t len = 0;
 
 	(void)state;
 	for (int i = 0; i < WS_BURST; i++)
-		assert_non_null(receive(c, "x", true, true));
-	ws_client_on_data(c, "x", 1, 1000, &got, &len);
-	assert_non_null(got);
-	for (int i = 1; i < WS_FRAMES_PER_S; i++)
-		ws_client_on_data(c, "x", 1, 1000, &got, &len);
+		receive(c, 0x81, "x", 1, LONG_AGO);
+	for (int i = 0; i < WS_MESSAGES_PER_S; i++)
+		receive(c, 0x81, "x", 1, 1000);
 	assert_int_equal(c->close_code, 0);
-	ws_client_on_data(c, "x", 1, 1000, &got, &len);
-	assert_null(got);
-	assert_int_equal(c->close_code, LWS_CLOSE_STATUS_POLICY_VIOLATION);
+	assert_int_equal(lab.messages, WS_BURST + WS_MESSAGES_PER_S);
+	receive(c, 0x81, "x", 1, 1000);
+	assert_int_equal(lab.messages, WS_BURST + WS_MESSAGES_PER_S);
+	assert_int_equal(c->close_code, WS_CLOSE_POLICY);
 }
 
 static void one_that_is_silent_is_asked_and_then_cut(void **state)
 {
 	OWN(client) struct ws_client *c = make();
+	char payload[128];
 
 	(void)state;
-	ws_client_tick(c, WS_PING_MS - 1);
-	assert_int_equal(ws_client_on_writable(c), 0);
-	assert_string_equal(wire.written, "");
-	ws_client_tick(c, WS_PING_MS);
-	assert_int_equal(ws_client_on_writable(c), 0);
-	assert_string_equal(wire.written, "ping ");
-	ws_client_tick(c, WS_DEAD_MS);
-	assert_false(wire.was_killed);
-	ws_client_tick(c, WS_DEAD_MS + 1);
-	assert_true(wire.was_killed);
+	assert_false(ws_client_tick(c, lab.io.ping_ms - 1));
+	assert_int_equal(c->queued, 0);
+	assert_false(ws_client_tick(c, lab.io.ping_ms));
+	assert_int_equal(ws_client_flush(c), 0);
+	assert_int_equal(peer_frame(payload, sizeof(payload)), WS_PING);
+	assert_false(ws_client_tick(c, lab.io.dead_ms));
+	assert_true(ws_client_tick(c, lab.io.dead_ms + 1));
+	receive(c, 0x8a, "", 0, lab.io.dead_ms);
+	assert_false(ws_client_tick(c, lab.io.dead_ms + 1));
 }
 
 static void the_first_reason_stays(void **state)
@@ -337,9 +441,14 @@ static void the_first_reason_stays(void **state)
 	ws_client_close(c, 4401, "first");
 	ws_client_close(c, 1001, "second");
 	ws_client_send(c, text("more"));
-	assert_int_equal(c->queued, 0);
-	assert_int_equal(ws_client_on_writable(c), -1);
-	assert_int_equal(wire.close_code, 4401);
+	assert_int_equal(c->queued, 1);
+	assert_int_equal(close_code(c), 4401);
+	/* Its answer ends it. */
+	assert_false(c->is_shut);
+	receive(c, 0x88, "\x11\x31", 2, LONG_AGO);
+	assert_int_equal(ws_client_flush(c), 0);
+	assert_true(c->is_shut);
+	assert_int_equal(peer_byte(), -1);
 }
 
 int main(void)
@@ -352,10 +461,11 @@ int main(void)
 		cmocka_unit_test(what_was_missed_comes_before_what_was_held),
 		cmocka_unit_test(a_stream_that_was_made_anew_begins_at_its_first),
 		cmocka_unit_test(what_is_held_has_a_limit),
-		cmocka_unit_test(pieces_become_one_message),
-		cmocka_unit_test(a_message_has_an_end),
-		cmocka_unit_test(a_length_that_is_announced_counts),
-		cmocka_unit_test(bytes_are_not_understood),
+		cmocka_unit_test(a_frame_that_is_half_out_is_finished_before_the_close),
+		cmocka_unit_test(nothing_is_kept_between_messages),
+		cmocka_unit_test(every_length_is_put_together),
+		cmocka_unit_test(what_is_wrong_is_closed_with_its_code),
+		cmocka_unit_test(a_ping_is_answered_and_a_flood_of_them_bounded),
 		cmocka_unit_test(a_flood_ends_the_socket),
 		cmocka_unit_test(one_that_is_silent_is_asked_and_then_cut),
 		cmocka_unit_test(the_first_reason_stays),
