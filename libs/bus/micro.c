@@ -1,6 +1,7 @@
 #include "bus/bus_internal.h"
 
 #include "base/clock.h"
+#include "base/metric.h"
 
 #define VERSION "0.1.0"
 
@@ -40,6 +41,21 @@ static void add_info(cJSON *doc, struct bus *b)
 		add_endpoint(list, b, i);
 }
 
+/* Beside the endpoints: what the process counts of itself (base/metrics.def). */
+static void add_metrics(cJSON *doc, const struct bus *b)
+{
+	cJSON *data = cJSON_AddObjectToObject(doc, "data");
+
+	for (enum metric_id i = 0; i < METRIC_COUNT; i++) {
+		const char *of = metrics[i].service;
+		char series[METRIC_SERIES_SIZE];
+
+		if (strcmp(of, "*") == 0 || strcmp(of, b->service) == 0)
+			cJSON_AddNumberToObject(data, metric_series(i, series),
+			                        (double)metric_get(i));
+	}
+}
+
 static void add_stats(cJSON *doc, struct bus *b)
 {
 	char started[CLOCK_TEXT_SIZE];
@@ -57,6 +73,7 @@ static void add_stats(cJSON *doc, struct bus *b)
 		cJSON_AddNumberToObject(one, "average_processing_time",
 		                        requests ? (double)time_ns / (double)requests : 0);
 	}
+	add_metrics(doc, b);
 }
 
 static void on_asked(natsConnection *conn, natsSubscription *sub, natsMsg *raw, void *closure)

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/metric.h"
 
 /* A request on its way from the bus's thread to a worker. */
 struct work {
@@ -177,6 +178,7 @@ static void work_done(struct work *w)
 	if (--b->under_way == 0)
 		pthread_cond_broadcast(&b->idle);
 	pthread_mutex_unlock(&b->lock);
+	metric_add(METRIC_CALLS_UNDER_WAY, -1);
 }
 
 void bus_work(void *item)
@@ -190,9 +192,11 @@ void bus_work(void *item)
 
 	arena_init(&c.arena, BUS_ARENA_LIMIT);
 	if (bus_ctx_from_headers(w->msg, &c.ctx, &deadline_ms, &e) == 0 && deadline_ms &&
-	    clock_now_ms() > deadline_ms)
+	    clock_now_ms() > deadline_ms) {
 		/* Whoever asked has been told TIMEOUT by now: nothing is done behind their back. */
 		err_set(&e, ERR_TIMEOUT, "came past its deadline and was dropped");
+		metric_add(METRIC_CALLS_LATE, 1);
+	}
 	log_trace_set(c.ctx.trace_id);
 	if (e.code != ERR_NONE)
 		reply_error(w->bus, w->msg, &e);
@@ -243,9 +247,11 @@ static void on_request(natsConnection *conn, natsSubscription *sub, natsMsg *raw
 		pthread_mutex_lock(&b->lock);
 		b->under_way++;
 		pthread_mutex_unlock(&b->lock);
+		metric_add(METRIC_CALLS_UNDER_WAY, 1);
 		if (pool_add(b->served->pools[route->pool], w))
 			return;
 		b->stats[at].errors++;
+		metric_add(METRIC_CALLS_REFUSED, 1);
 		err_busy(&e, ERR_UNAVAILABLE, 1, "queue is full");
 		reply_error(b, w->msg, &e);
 		work_done(w);

@@ -1,5 +1,6 @@
 #include "auth_check.h"
 
+#include "base/metric.h"
 #include "client_address.h"
 #include "cookie.h"
 #include "origin.h"
@@ -64,6 +65,7 @@ static int check_limit(const struct limit_state *l, struct err *e)
 {
 	if (l->is_allowed)
 		return 0;
+	metric_add(l->class == LIMIT_AUTH ? METRIC_LIMITED_AUTH : METRIC_LIMITED_API, 1);
 	return err_busy(e, ERR_LIMIT, (int)((l->wait_us + 999999) / 1000000),
 	                "too many requests, try again in a moment");
 }
@@ -84,10 +86,11 @@ int auth_check_origin(const struct exchange *x, struct err *e)
 	if (!exchange_changes(x) ||
 	    origin_may_act(x->app->origins, x->head.origin, x->head.fetch_site))
 		return 0;
+	metric_add(METRIC_ORIGINS_REFUSED, 1);
 	return err_set(e, ERR_FORBIDDEN, "another site may not do this with your cookies");
 }
 
-int auth_check(struct exchange *x, struct err *e)
+static int find_out(struct exchange *x, struct err *e)
 {
 	enum route_needs needs = x->route->needs;
 	const char *token = NULL;
@@ -109,4 +112,13 @@ int auth_check(struct exchange *x, struct err *e)
 
 	*e = ERR_INIT;
 	return check_stranger(x, e);
+}
+
+int auth_check(struct exchange *x, struct err *e)
+{
+	int r = find_out(x, e);
+
+	if (r < 0 && e->code == ERR_UNAUTHENTICATED)
+		metric_add(METRIC_CREDENTIALS_REFUSED, 1);
+	return r;
 }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "body.h"
 #include "call.h"
 #include "client_address.h"
@@ -70,6 +71,7 @@ static int on_connection(const struct mg_connection *conn, void **ret_data)
 	pthread_mutex_lock(&h->lock);
 	h->connections++;
 	pthread_mutex_unlock(&h->lock);
+	metric_add(METRIC_HTTP_CONNECTIONS, 1);
 	*ret_data = &is_open;
 	return 0;
 }
@@ -83,6 +85,7 @@ static void on_close(const struct mg_connection *conn)
 	pthread_mutex_lock(&h->lock);
 	h->connections--;
 	pthread_mutex_unlock(&h->lock);
+	metric_add(METRIC_HTTP_CONNECTIONS, -1);
 }
 
 /* What is known of a client before anything of its request is believed. */

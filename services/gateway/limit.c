@@ -2,37 +2,48 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "gcra.h"
 
 #include <stdatomic.h>
 
 #define KEYS_MAX  16384 /* counted at once while Redis is away */
 #define PERIOD_US "60000000"
+#define PERIOD_S  "60"
 
 /*
- * KEYS: the counter, and for a user the revoked session and the ready marker. ARGV: microseconds
- * between two requests. Answers {session, allowed, remaining, reset, wait}. The counter holds GCRA's
- * theoretical arrival time by Redis' own clock, which all gateways share.
+ * KEYS: the counter, and for a user the revoked session and the ready marker. ARGV: how many there
+ * may be in the period. Answers {session, allowed, remaining, reset, wait}. The counter is a list of
+ * the times, in microseconds of Redis' own clock, which all gateways share; GCRA would need one number
+ * in place of a list, and lets up to twice as many through in a minute that begins with a burst. What
+ * has left the period goes from its front, at most a hundred at a time so that no call is long: one
+ * that is allowed adds one, so that they never pile up.
  */
 static struct redis_script script = {
-	.text = "local got = redis.call('MGET', unpack(KEYS)) "
-		"local session = 0 "
+	.text = "local session = 0 "
 		"if #KEYS == 3 then "
-		"  if got[2] then return {1, 0, 0, 0, 0} end "
-		"  if not got[3] then session = 2 end "
+		"  local got = redis.call('MGET', KEYS[2], KEYS[3]) "
+		"  if got[1] then return {1, 0, 0, 0, 0} end "
+		"  if not got[2] then session = 2 end "
 		"end "
 		"local t = redis.call('TIME') "
 		"local now = t[1] * 1000000 + t[2] "
-		"local step = tonumber(ARGV[1]) "
-		"local tat = tonumber(got[1] or now) "
-		"if tat < now then tat = now end "
-		"local over = tat + step - " PERIOD_US " - now "
-		"if over > 0 then return {session, 0, 0, tat - now, over} end "
-		"tat = tat + step "
-		"redis.call('SET', KEYS[1], string.format('%.0f', tat), "
-		"  'PX', math.ceil((tat - now) / 1000)) "
-		"return {session, 1, math.floor((" PERIOD_US
-		" - (tat - now)) / step), tat - now, 0}"
+		"local max = tonumber(ARGV[1]) "
+		"local old = now - " PERIOD_US " "
+		"local first = redis.call('LINDEX', KEYS[1], 0) "
+		"for i = 1, 100 do "
+		"  if not first or tonumber(first) > old then break end "
+		"  redis.call('LPOP', KEYS[1]) "
+		"  first = redis.call('LINDEX', KEYS[1], 0) "
+		"end "
+		"local count = first and redis.call('LLEN', KEYS[1]) or 0 "
+		"if count >= max then "
+		"  return {session, 0, 0, redis.call('LINDEX', KEYS[1], -1) - old, "
+		"    math.min(" PERIOD_US ", math.max(1, first - old))} "
+		"end "
+		"redis.call('RPUSH', KEYS[1], string.format('%.0f', now)) "
+		"redis.call('EXPIRE', KEYS[1], " PERIOD_S ") "
+		"return {session, 1, max - count - 1, " PERIOD_US ", 0}"
 };
 
 struct limit {
@@ -72,6 +83,7 @@ static void say(struct limit *l, bool is_local, const struct err *e)
 {
 	if (atomic_exchange(&l->is_local, is_local) == is_local)
 		return;
+	metric_set(METRIC_LIMITS_LOCAL, is_local);
 	if (is_local)
 		log_warn("Redis is away: limits are this gateway's own, sessions are asked of auth",
 		         "error", e->msg);
@@ -105,12 +117,12 @@ static enum limit_session count(struct limit *l, const char *const *keys, size_t
                                 struct limit_state *ret)
 {
 	OWN(redis_reply) redisReply *reply = NULL;
-	char step[24];
-	const char *args[] = { step };
+	char max[24];
+	const char *args[] = { max };
 	struct err e = ERR_INIT;
 	bool is_counted;
 
-	snprintf(step, sizeof(step), "%lld", 60000000LL / ret->max);
+	snprintf(max, sizeof(max), "%lld", ret->max);
 	is_counted = redis_script_call(l->redis, &script, keys, key_count, args, COUNT(args),
 	                               &reply, &e) == 0 &&
 	             is_answer(reply);
@@ -133,11 +145,11 @@ void limit_count(struct limit *l, enum route_limit class, const char *key, struc
 	char counter[128];
 	const char *keys[] = { counter };
 
-	*ret = (struct limit_state){ .is_allowed = true, .max = l->per_min[class] };
+	*ret = (struct limit_state){ .class = class, .is_allowed = true, .max = l->per_min[class] };
 	if (class == LIMIT_NONE)
 		return;
 	ret->is_counted = true;
-	snprintf(counter, sizeof(counter), "zaki:limit:%s:%s", class == LIMIT_AUTH ? "auth" : "api",
+	snprintf(counter, sizeof(counter), "zaki:rate:%s:%s", class == LIMIT_AUTH ? "auth" : "api",
 	         key);
 	(void)count(l, keys, COUNT(keys), ret);
 }
@@ -148,8 +160,10 @@ enum limit_session limit_count_user(struct limit *l, const char *user_id, const 
 	char counter[128], revoked[128];
 	const char *keys[] = { counter, revoked, "zaki:auth:ready" };
 
-	*ret = (struct limit_state){ .is_counted = true, .max = l->per_min[LIMIT_API] };
-	snprintf(counter, sizeof(counter), "zaki:limit:api:%s", user_id);
+	*ret = (struct limit_state){ .class = LIMIT_API,
+		                     .is_counted = true,
+		                     .max = l->per_min[LIMIT_API] };
+	snprintf(counter, sizeof(counter), "zaki:rate:api:%s", user_id);
 	snprintf(revoked, sizeof(revoked), "zaki:revoked:%s", session_id);
 	return count(l, keys, COUNT(keys), ret);
 }

@@ -5,11 +5,12 @@
 #include "store/redis.h"
 
 /*
- * How many requests a minute, by GCRA: a full minute's worth may come at once, then they come back
- * evenly. Counted in Redis, exact over all gateways; while Redis is away, in this process alone.
- * Any thread.
+ * How many requests in any 60 seconds, exact over all gateways: Redis keeps, for each user or network,
+ * when its last allowed requests came, by its own clock. One that is refused counts for nothing. While
+ * Redis is away this process counts by itself (gcra.h), and METRIC_LIMITS_LOCAL says so. Any thread.
  */
 struct limit_state {
+	enum route_limit class;
 	bool is_counted; /* false: the route has no limit */
 	bool is_allowed;
 	long long max;               /* requests a minute */

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "bus/envelope.h"
 #include "origin.h"
 
@@ -71,6 +72,11 @@ static void add_limit(struct text *t, const struct limit_state *l)
 
 static void header_begin(struct text *t, struct exchange *x, int status)
 {
+	static const enum metric_id by_class[] = { METRIC_HTTP_2XX, METRIC_HTTP_3XX,
+		                                   METRIC_HTTP_4XX, METRIC_HTTP_5XX };
+
+	assert(status >= 200 && status <= 599);
+	metric_add(by_class[status / 100 - 2], 1);
 	x->status = status;
 	add(t, "HTTP/1.1 %d %s\r\n", status, mg_get_response_code_text(x->conn, status));
 	add_date(t);
