@@ -26,7 +26,7 @@
 struct bus;
 
 #define BUS_TRACE_SIZE  33                /* 32 hex digits and the zero */
-#define BUS_ARENA_LIMIT ((size_t)2 << 20) /* bytes one call may keep */
+#define BUS_ARENA_LIMIT ((size_t)6 << 20) /* bytes one call may keep: 1 MiB, sealed and in base64 */
 #define BUS_KEY_MAX     128               /* characters of an Idempotency-Key */
 #define BUS_AGENT_MAX   256               /* bytes of a User-Agent that are kept */
 

@@ -1,7 +1,7 @@
 #include "base/json.h"
 #include "wire/wire.h"
 
-#define SEALED_LIMIT ((size_t)64 * 1024) /* bytes that the secrets of one message may take */
+#define SEALED_LIMIT ((size_t)4 << 20) /* bytes that the secrets of one message may take */
 
 /* What a message is written with, the same for all its parts. */
 struct writer {

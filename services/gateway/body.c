@@ -13,7 +13,8 @@
 #define BODY_MS     30000 /* a whole body */
 #define DISCARD_MS  1000
 #define TAG_MAX     130         /* bytes of an entity tag and its zero */
-#define DISCARD_MAX (4LL << 20) /* bytes */
+#define DISCARD_MAX (8LL << 20) /* bytes */
+#define CHUNKED_MAX 65536       /* bytes of a body that does not say its length */
 
 static bool is_json(const char *content_type)
 {
@@ -24,10 +25,18 @@ static bool is_json(const char *content_type)
 	       strchr("; \t", content_type[len]);
 }
 
+static size_t body_max(const struct exchange *x)
+{
+	size_t max = x->route->body_max;
+
+	return x->head.body_len < 0 && max > CHUNKED_MAX ? CHUNKED_MAX : max;
+}
+
 static int too_large(struct exchange *x, struct err *e)
 {
 	x->must_close = true;
-	return err_set(e, ERR_TOO_LARGE, "the body is longer than %zu bytes", x->route->body_max);
+	return err_set(e, ERR_TOO_LARGE, "the body is longer than %zu bytes%s", body_max(x),
+	               x->head.body_len < 0 ? ", or has to say its length" : "");
 }
 
 static int ended_early(struct exchange *x, struct err *e)
@@ -62,7 +71,7 @@ static int read_chunked(struct exchange *x, char *data, size_t *ret_len, struct 
 	int n;
 
 	while ((n = mg_read(x->conn, data + len, 1)) == 1) {
-		if (++len > x->route->body_max)
+		if (++len > body_max(x))
 			return too_large(x, e);
 		if (clock_mono_ms() > until_ms)
 			return ended_early(x, e);
@@ -76,7 +85,7 @@ static int read_chunked(struct exchange *x, char *data, size_t *ret_len, struct 
 
 static int read_text(struct exchange *x, const char **ret, size_t *ret_len, struct err *e)
 {
-	size_t len = x->body_left < 0 ? x->route->body_max : (size_t)x->body_left;
+	size_t len = x->body_left < 0 ? body_max(x) : (size_t)x->body_left;
 	char *data;
 
 	if (x->body_left > (long long)x->route->body_max)

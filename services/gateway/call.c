@@ -59,7 +59,7 @@ static int answer(struct exchange *x, const struct bus_answer *a, struct err *e)
 	OWN(json_text) char *text = NULL;
 	void *out = NULL;
 
-	if (is_good && (m->has_secret || x->route->tag)) {
+	if (is_good && (m->has_secret || (x->route->tag && x->route->tag[0]))) {
 		out = arena_alloc(&x->arena, m->size);
 		if (!out)
 			return err_set(e, ERR_INTERNAL, "out of memory");
@@ -68,7 +68,7 @@ static int answer(struct exchange *x, const struct bus_answer *a, struct err *e)
 	}
 	if (is_good && m->has_secret && !(text = envelope_data(m, out, NULL, e)))
 		return -1;
-	if (is_good && x->route->tag)
+	if (is_good && x->route->tag && x->route->tag[0])
 		take_tag(x, m, out);
 	if (is_good && x->route->cookies != COOKIES_NONE && make_cookies(x, m, out, e) < 0)
 		return -1;

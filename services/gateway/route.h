@@ -29,7 +29,7 @@ struct route {
 	enum route_limit limit;
 	enum route_cookies cookies;
 	size_t body_max;    /* bytes */
-	const char *tag;    /* the answer's field that is its entity tag; NULL: it has none */
+	const char *tag;    /* the answer's field that is its entity tag, or ""; NULL: none */
 	route_local *local; /* NULL: the subject's service answers */
 };
 

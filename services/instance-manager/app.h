@@ -68,6 +68,8 @@ extern const struct bus_once app_once;
 /* After a commit that asked for something: it is looked at now, and told now. Any thread. */
 void app_wake(struct app *app);
 
+bus_handler on_memory_list, on_memory_get, on_memory_put, on_memory_delete;
+
 bus_handler on_check_token, on_create, on_list, on_get, on_update, on_delete, on_start, on_stop,
 	on_restart, on_purge_user, on_state;
 

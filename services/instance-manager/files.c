@@ -31,8 +31,7 @@ static int take_fd(int *fd)
 	return taken;
 }
 
-/* The failing call's errno as an error; a full disk is not a bug. */
-static int failed(struct err *e, const char *what)
+int files_err(struct err *e, const char *what)
 {
 	if (errno == ENOSPC || errno == EDQUOT)
 		return err_set(e, ERR_UNAVAILABLE, "%s: no space left in DATA_DIR (%m)", what);
@@ -60,6 +59,11 @@ static int make_dir(int parent, const char *name, int uid)
 	if (is_new && fsync(parent) < 0)
 		return -1;
 	return take_fd(&fd);
+}
+
+int files_make_dir(int parent, const char *name)
+{
+	return make_dir(parent, name, CONTAINER_UID);
 }
 
 /* Can a directory here be given to the container's user? What a crash leaves is no id: harmless. */
@@ -154,7 +158,7 @@ int files_make(struct files *f, const char *user_id, const char *instance_id, st
 		if (errno != ENOENT)
 			break;
 	}
-	return failed(e, "making the instance's directories");
+	return files_err(e, "making the instance's directories");
 }
 
 int files_exists(struct files *f, const char *user_id, const char *instance_id, bool *ret,
@@ -163,8 +167,24 @@ int files_exists(struct files *f, const char *user_id, const char *instance_id, 
 	OWN(fd) int fd = open_instance(f, user_id, instance_id);
 
 	if (fd < 0 && errno != ENOENT)
-		return failed(e, "looking for the instance's directory");
+		return files_err(e, "looking for the instance's directory");
 	*ret = fd >= 0;
+	return 0;
+}
+
+int files_open_workspace(struct files *f, const char *user_id, const char *instance_id,
+                         int *ret_instance, int *ret_workspace, struct err *e)
+{
+	OWN(fd) int instance = open_instance(f, user_id, instance_id);
+	OWN(fd) int workspace = -1;
+
+	if (instance >= 0)
+		workspace = openat(instance, CONTAINER_WORKSPACE_DIR, DIR_FLAGS);
+	if (workspace < 0)
+		return errno == ENOENT ? err_set(e, ERR_NOT_FOUND, "it has no files yet")
+		                       : files_err(e, "opening the workspace");
+	*ret_instance = take_fd(&instance);
+	*ret_workspace = take_fd(&workspace);
 	return 0;
 }
 
@@ -205,28 +225,26 @@ static int write_all(int fd, const char *text, size_t len)
 	return 0;
 }
 
-/* The new file, complete and on the disk, beside .openclaw. A crash leaves it there: the next call
- * begins it anew. */
-static int write_new(int instance, const char *text, size_t len)
+int files_put_new(int dir, const char *name, const char *text, size_t len, mode_t mode)
 {
 	OWN(fd) int fd = -1;
 
-	if (unlinkat(instance, NEW_CONFIG, 0) < 0 && errno != ENOENT)
+	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
 		return -1;
-	fd = openat(instance, NEW_CONFIG, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-	            0600);
+	fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0 || write_all(fd, text, len) < 0 ||
-	    fchown(fd, CONTAINER_UID, CONTAINER_UID) < 0 || fchmod(fd, 0600) < 0)
+	    fchown(fd, CONTAINER_UID, CONTAINER_UID) < 0 || fchmod(fd, mode) < 0)
 		return -1;
 	return fsync(fd);
 }
 
 static int remove_entry(int root, int dir, const char *name, int depth);
 
-/* A crash before the rename leaves the old file, after it the new one. */
+/* The new file is complete and on the disk, beside .openclaw, before it takes the old one's place: a
+ * crash before the rename leaves the old file, and the new one for the next call to begin anew. */
 static int replace_config(int instance, int state, const char *text, size_t len)
 {
-	if (write_new(instance, text, len) < 0)
+	if (files_put_new(instance, NEW_CONFIG, text, len, 0600) < 0)
 		return -1;
 	if (renameat(instance, NEW_CONFIG, state, OPENCLAW_CONFIG_FILE) < 0) {
 		/* The assistant has put a directory there. */
@@ -253,11 +271,11 @@ int files_write_config(struct files *f, const char *user_id, const char *instanc
 	if (instance >= 0)
 		state = openat(instance, CONTAINER_STATE_DIR, DIR_FLAGS);
 	if (state < 0)
-		return failed(e, "opening the instance's directory");
+		return files_err(e, "opening the instance's directory");
 
 	is_changed = !has_text(state, text, len);
 	if (is_changed && replace_config(instance, state, text, len) < 0) {
-		failed(e, "writing the config");
+		files_err(e, "writing the config");
 		(void)unlinkat(instance, NEW_CONFIG, 0);
 		return -1;
 	}
@@ -372,16 +390,16 @@ int files_delete(struct files *f, const char *user_id, const char *instance_id, 
 	assert(uuid_is_valid(user_id) && uuid_is_valid(instance_id));
 	user = openat(f->fd, user_id, DIR_FLAGS);
 	if (user < 0)
-		return errno == ENOENT ? 0 : failed(e, "opening the user's directory");
+		return errno == ENOENT ? 0 : files_err(e, "opening the user's directory");
 	if (remove_instance(user, instance_id) < 0)
-		return failed(e, "removing the instance's directory");
+		return files_err(e, "removing the instance's directory");
 
 	/* The user's own with the last instance. */
 	if (unlinkat(f->fd, user_id, AT_REMOVEDIR) < 0 && errno != ENOTEMPTY && errno != EEXIST &&
 	    errno != ENOENT)
-		return failed(e, "removing the user's directory");
+		return files_err(e, "removing the user's directory");
 	if (fsync(user) < 0 || fsync(f->fd) < 0)
-		return failed(e, "removing the instance's directory");
+		return files_err(e, "removing the instance's directory");
 	return 0;
 }
 
@@ -414,7 +432,7 @@ int files_each(struct files *f, files_on_instance *on_instance, void *ctx, struc
 	int r = 1;
 
 	if (!dir) {
-		failed(e, "listing DATA_DIR");
+		files_err(e, "listing DATA_DIR");
 		if (fd >= 0)
 			close(fd);
 		return -1;
@@ -422,5 +440,5 @@ int files_each(struct files *f, files_on_instance *on_instance, void *ctx, struc
 	while (r > 0 && (name = next_name(dir)))
 		if (uuid_is_valid(name))
 			r = each_of_user(f->fd, name, on_instance, ctx);
-	return r < 0 ? failed(e, "listing a user's directory") : 0;
+	return r < 0 ? files_err(e, "listing a user's directory") : 0;
 }

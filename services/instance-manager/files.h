@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /*
  * Instances' directories: DATA_DIR/<user id>/<instance id>/{.openclaw,workspace}. The inner two
@@ -37,6 +38,20 @@ int files_make(struct files *f, const char *user_id, const char *instance_id, st
  */
 int files_write_config(struct files *f, const char *user_id, const char *instance_id,
                        const char *text, bool *ret_changed, struct err *e);
+
+/* The instance's own directory and its workspace, open; the caller closes both. ERR_NOT_FOUND: they
+ * are not there. */
+int files_open_workspace(struct files *f, const char *user_id, const char *instance_id,
+                         int *ret_instance, int *ret_workspace, struct err *e);
+
+/* For those who work in such directories; each fails with errno. A folder of the container's user
+ * in an open one: made where it is not there. A file of theirs with this text, on the disk; one
+ * that is there goes. */
+int files_make_dir(int parent, const char *name);
+int files_put_new(int dir, const char *name, const char *text, size_t len, mode_t mode);
+
+/* The failing call's errno as an error; a full disk is not a bug. */
+int files_err(struct err *e, const char *what);
 
 /* Removes all an instance has, and the user's directory with the last one. Absent: fine. */
 int files_delete(struct files *f, const char *user_id, const char *instance_id, struct err *e);

@@ -5,6 +5,7 @@
 
 #define POOL_MAIN    0
 #define POOL_OUTSIDE 1 /* calls that ask Telegram, which may take its time */
+#define POOL_FILES   2 /* calls that read and write people's files */
 
 /* clang-format off */
 #define AT(field) offsetof(struct app, field)
@@ -61,6 +62,10 @@ static const struct bus_route routes[] = {
 	{ SUBJ_INSTANCE_START,       on_start,       POOL_MAIN },
 	{ SUBJ_INSTANCE_STOP,        on_stop,        POOL_MAIN },
 	{ SUBJ_INSTANCE_RESTART,     on_restart,     POOL_MAIN },
+	{ SUBJ_MEMORY_LIST,          on_memory_list, POOL_FILES },
+	{ SUBJ_MEMORY_GET,           on_memory_get,  POOL_FILES },
+	{ SUBJ_MEMORY_PUT,           on_memory_put,  POOL_FILES },
+	{ SUBJ_MEMORY_DELETE,        on_memory_delete, POOL_FILES },
 	{ SUBJ_INSTANCE_PURGE_USER,  on_purge_user,  POOL_MAIN },
 	{ SUBJ_INSTANCE_STATE,       on_state,       POOL_MAIN },
 	{ SUBJ_INSTANCE_HEALTH,      svc_on_health,  POOL_MAIN },
@@ -68,6 +73,7 @@ static const struct bus_route routes[] = {
 
 static const struct svc_pool pools[] = {
 	{ "outside", offsetof(struct app, common.bus_workers), offsetof(struct app, common.bus_queue_max) },
+	{ "files",   offsetof(struct app, common.bus_workers), offsetof(struct app, common.bus_queue_max) },
 };
 
 static const struct svc_health health[] = {

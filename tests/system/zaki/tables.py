@@ -24,6 +24,7 @@ class Route:
     input: str
     needs: str
     success: int
+    body_max: int = 64 * 1024
 
     @property
     def name(self) -> str:
@@ -72,7 +73,8 @@ def routes() -> tuple[Route, ...]:
     found = []
     for row in rows("services/gateway/routes.def", "(?:ROUTE|STORED)"):
         method, path, subject, given, needs, success = row[:6]
-        found.append(Route(method, path, subject, given, needs, int(success)))
+        body_kib = int(row[8]) if len(row) > 8 else 64
+        found.append(Route(method, path, subject, given, needs, int(success), body_kib * 1024))
     assert found, "routes.def has no rows that can be read"
     return tuple(found)
 
@@ -101,6 +103,6 @@ def schema(name: str) -> dict[str, Any]:
 def fault_points(service: str) -> list[str]:
     """Every fault_point("…") in a service's sources."""
     found: set[str] = set()
-    for file in sorted((PROJECT / "services" / service).glob("*.c")):
+    for file in sorted((PROJECT / "services" / service).rglob("*.c")):
         found |= set(re.findall(r'fault_point\("([^"]+)"\)', file.read_text()))
     return sorted(found)
