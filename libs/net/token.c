@@ -157,6 +157,15 @@ static bool read_uuid(jwt_t *jwt, const char *name, char ret[UUID_SIZE])
 	return true;
 }
 
+/* Ours say nothing of it; one that does is held to it (RFC 7519, 4.1.5). */
+static bool is_begun(jwt_t *jwt, long long now_s)
+{
+	OWN(mem) char *any = jwt_get_grants_json(jwt, "nbf");
+	long long begin_s = jwt_get_grant_int(jwt, "nbf");
+
+	return !any || (begin_s > 0 && begin_s <= now_s + TOKEN_LEEWAY_S);
+}
+
 /* A claim that is absent or no integer reads as 0, which no time of ours is. */
 static bool read_claims(jwt_t *jwt, struct token_claims *c)
 {
@@ -177,7 +186,8 @@ int token_check(const struct token_keys *k, const char *text, struct token_claim
 
 	for (size_t i = 0; i < COUNT(k->key) && !jwt && is_compact_form(text); i++)
 		jwt = open_with(&k->key[i], text);
-	if (!jwt || !read_claims(jwt, &c) || c.issued_at_s > now_s + TOKEN_LEEWAY_S)
+	if (!jwt || !read_claims(jwt, &c) || c.issued_at_s > now_s + TOKEN_LEEWAY_S ||
+	    !is_begun(jwt, now_s))
 		return err_set(e, ERR_UNAUTHENTICATED, "token is not valid");
 	if (c.expires_at_s <= now_s)
 		return err_set(e, ERR_UNAUTHENTICATED, "token has expired");

@@ -12,6 +12,7 @@
 struct entry {
 	unsigned char hash[crypto_generichash_BYTES]; /* all zero: free */
 	struct token_claims claims;
+	bool is_known;
 };
 
 struct token_cache {
@@ -46,18 +47,15 @@ static struct entry *bucket_of(struct token_cache *c, const unsigned char *hash)
 	return c->entries[(hash[0] | hash[1] << 8) % BUCKETS];
 }
 
-static bool find(struct token_cache *c, const unsigned char *hash, struct token_claims *ret)
+/* With the lock: NULL where it is not there. */
+static struct entry *find(struct token_cache *c, const unsigned char *hash)
 {
-	bool is_found = false;
+	struct entry *bucket = bucket_of(c, hash);
 
-	pthread_mutex_lock(&c->lock);
-	for (struct entry *at = bucket_of(c, hash), *end = at + WAYS; at < end && !is_found; at++) {
-		is_found = memcmp(at->hash, hash, sizeof(at->hash)) == 0;
-		if (is_found)
-			*ret = at->claims;
-	}
-	pthread_mutex_unlock(&c->lock);
-	return is_found;
+	for (size_t i = 0; i < WAYS; i++)
+		if (sodium_memcmp(bucket[i].hash, hash, sizeof(bucket[i].hash)) == 0)
+			return &bucket[i];
+	return NULL;
 }
 
 /* In place of the one of its bucket that ends first. */
@@ -71,23 +69,54 @@ static void put(struct token_cache *c, const unsigned char *hash, const struct t
 			least = &bucket[i];
 	memcpy(least->hash, hash, sizeof(least->hash));
 	least->claims = *claims;
+	least->is_known = false;
 	pthread_mutex_unlock(&c->lock);
 }
 
+static void hash_of(struct token_cache *c, const char *text, size_t len,
+                    unsigned char ret[crypto_generichash_BYTES])
+{
+	(void)crypto_generichash(ret, crypto_generichash_BYTES, (const unsigned char *)text, len,
+	                         c->key, sizeof(c->key));
+}
+
 int token_cache_check(struct token_cache *c, const struct token_keys *k, const char *text,
-                      struct token_claims *ret, struct err *e)
+                      struct token_claims *ret, bool *ret_is_known, struct err *e)
 {
 	unsigned char hash[crypto_generichash_BYTES];
 	size_t len = strnlen(text, TOKEN_LEN_MAX + 1);
+	struct entry found = { .is_known = false };
+	const struct entry *at;
 
+	*ret_is_known = false;
 	if (len > TOKEN_LEN_MAX)
 		return token_check(k, text, ret, e);
-	(void)crypto_generichash(hash, sizeof(hash), (const unsigned char *)text, len, c->key,
-	                         sizeof(c->key));
-	if (find(c, hash, ret) && ret->expires_at_s > clock_now_ms() / 1000)
+	hash_of(c, text, len, hash);
+	pthread_mutex_lock(&c->lock);
+	at = find(c, hash);
+	if (at)
+		found = *at;
+	pthread_mutex_unlock(&c->lock);
+	if (at && found.claims.expires_at_s > clock_now_ms() / 1000) {
+		*ret = found.claims;
+		*ret_is_known = found.is_known;
 		return 0;
+	}
 	if (token_check(k, text, ret, e) < 0)
 		return -1;
 	put(c, hash, ret);
 	return 0;
+}
+
+void token_cache_know(struct token_cache *c, const char *text)
+{
+	unsigned char hash[crypto_generichash_BYTES];
+	struct entry *at;
+
+	hash_of(c, text, strlen(text), hash);
+	pthread_mutex_lock(&c->lock);
+	at = find(c, hash);
+	if (at)
+		at->is_known = true;
+	pthread_mutex_unlock(&c->lock);
 }

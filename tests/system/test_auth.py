@@ -6,7 +6,6 @@ import re
 import secrets
 import threading
 import time
-from typing import Any, Callable
 
 import pytest
 
@@ -19,7 +18,6 @@ pytestmark = pytest.mark.core
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-ACCESS, REFRESH = "__Host-zaki_access", "__Host-zaki_refresh"
 
 
 def an_email() -> str:
@@ -200,62 +198,6 @@ def test_logout_outlives_redis(ada: Person, suite: Suite) -> None:
     wait_until(lambda: ada.api.get("/users/me").status == 401, 15, "revoked sessions are back in Redis")
 
 
-# ---- cookies -------------------------------------------------------------------------------------
-
-def cookie_of(answer: Answer, name: str) -> str:
-    return answer.cookies()[name].split(";")[0]
-
-
-def signed_in_by_cookie(ada: Person, api: Api) -> tuple[Answer, str]:
-    answer = api.post("/auth/login", {"email": ada.email, "password": ada.password})
-    expect(answer, 200)
-    return answer, f"{cookie_of(answer, ACCESS)}; {cookie_of(answer, REFRESH)}"
-
-
-def test_cookies_are_kept_from_scripts_and_other_sites(ada: Person, api: Api) -> None:
-    answer, _ = signed_in_by_cookie(ada, api)
-    assert set(answer.cookies()) == {ACCESS, REFRESH}
-    for line in answer.cookies().values():
-        attributes = [a.strip().lower() for a in line.split(";")[1:]]
-        assert {"httponly", "secure", "samesite=lax", "path=/"} <= set(attributes), line
-        assert not any(a.startswith("domain") for a in attributes), line
-
-
-def test_a_cookie_signs_in(ada: Person, api: Api) -> None:
-    _, cookie = signed_in_by_cookie(ada, api)
-    assert expect(api.get("/users/me", headers={"Cookie": cookie}), 200)["id"] == ada.id
-
-
-@pytest.mark.parametrize("headers, status", [
-    ({}, 403),
-    ({"Origin": "https://evil.example"}, 403),
-    ({"Origin": "null"}, 403),
-    ({"Sec-Fetch-Site": "cross-site"}, 403),
-    ({"Origin": "PUBLIC"}, 200),
-    ({"Sec-Fetch-Site": "same-origin"}, 200),
-])
-def test_a_change_by_cookie_needs_the_right_origin(ada: Person, api: Api, suite: Suite,
-                                                   headers: dict[str, str], status: int) -> None:
-    _, cookie = signed_in_by_cookie(ada, api)
-    sent = {k: v.replace("PUBLIC", suite.stack.public_url()) for k, v in headers.items()}
-    answer = api.patch("/users/me", {"name": "By cookie"}, headers={"Cookie": cookie, **sent})
-    expect(answer, status, "FORBIDDEN" if status == 403 else "")
-    assert (expect(ada.api.get("/users/me"), 200)["name"] == "By cookie") == (status == 200)
-
-
-def test_refresh_and_logout_by_cookie(ada: Person, api: Api, suite: Suite) -> None:
-    _, cookie = signed_in_by_cookie(ada, api)
-    origin = {"Origin": suite.stack.public_url()}
-    answer = api.post("/auth/refresh", {}, headers={"Cookie": cookie, **origin})
-    expect(answer, 200)
-    cookie = f"{cookie_of(answer, ACCESS)}; {cookie_of(answer, REFRESH)}"
-    answer = api.post("/auth/logout", {}, headers={"Cookie": cookie, **origin})
-    expect(answer, 200)
-    for line in answer.cookies().values():
-        assert "max-age=0" in line.lower() or "1970" in line, line
-    expect(api.get("/users/me", headers={"Cookie": cookie}), 401)
-
-
 # ---- the account ---------------------------------------------------------------------------------
 
 def test_me_can_be_renamed(ada: Person) -> None:
@@ -299,56 +241,6 @@ def test_a_deleted_account_takes_its_assistants_along(ada: Person, suite: Suite)
     Person.new(suite.api).provision(bot)  # the bot is free again
 
 
-# ---- tokens that are not ours --------------------------------------------------------------------
-
-Forge = Callable[[dict[str, Any], dict[str, Any], str], str]
-
-
-@pytest.mark.parametrize("what, forge", [
-    ("no signature, alg none", lambda h, c, s: jwt.sign({**h, "alg": "none"}, c, s)),
-    ("alg None", lambda h, c, s: jwt.sign({**h, "alg": "None"}, c, s)),
-    ("HS512 with the right secret", lambda h, c, s: jwt.sign({**h, "alg": "HS512"}, c, s)),
-    ("HS384 with the right secret", lambda h, c, s: jwt.sign({**h, "alg": "HS384"}, c, s)),
-    ("RS256, signed as HS256", lambda h, c, s: jwt.sign({**h, "alg": "RS256"}, c, s, "HS256")),
-    ("another secret", lambda h, c, s: jwt.sign(h, c, "another secret of some length 0123456789")),
-    ("no secret", lambda h, c, s: jwt.sign(h, c, "")),
-    ("the signature of another", lambda h, c, s: ".".join(
-        [*jwt.sign(h, {**c, "sub": str(secrets.token_hex(16))}, s).split(".")[:2],
-         jwt.sign(h, c, s).split(".")[2]])),
-    ("signature cut off", lambda h, c, s: jwt.sign(h, c, s).rsplit(".", 1)[0] + "."),
-    ("expired", lambda h, c, s: jwt.sign(h, {**c, "iat": c["iat"] - 2000, "exp": c["iat"] - 1100}, s)),
-    ("no expiry", lambda h, c, s: jwt.sign(h, {k: v for k, v in c.items() if k != "exp"}, s)),
-    ("expiry as a text", lambda h, c, s: jwt.sign(h, {**c, "exp": str(c["exp"])}, s)),
-    ("of another issuer", lambda h, c, s: jwt.sign(h, {**c, "iss": "evil"}, s)),
-    ("for another audience", lambda h, c, s: jwt.sign(h, {**c, "aud": "evil"}, s)),
-    ("of another type", lambda h, c, s: jwt.sign(h, {**c, "typ": "refresh"}, s)),
-    ("no type", lambda h, c, s: jwt.sign(h, {k: v for k, v in c.items() if k != "typ"}, s)),
-    ("no session", lambda h, c, s: jwt.sign(h, {k: v for k, v in c.items() if k != "sid"}, s)),
-    ("no user", lambda h, c, s: jwt.sign(h, {k: v for k, v in c.items() if k != "sub"}, s)),
-    ("a user that is no id", lambda h, c, s: jwt.sign(h, {**c, "sub": "' OR 1=1 --"}, s)),
-    ("an unknown key id", lambda h, c, s: jwt.sign({**h, "kid": "zz"}, c, s)),
-    ("one part", lambda h, c, s: "abc"),
-    ("empty parts", lambda h, c, s: ".."),
-    ("no base64", lambda h, c, s: "!!!.???.###"),
-    ("very long", lambda h, c, s: "A" * 4000 + "." + "B" * 4000 + ".C"),
-])
-def test_forged_tokens_are_refused(ada: Person, api: Api, suite: Suite, what: str, forge: Forge) -> None:
-    head, claims = jwt.parts(ada.access_token)
-    secret = suite.stack.secrets.get("jwt")
-    assert expect(api.as_user(jwt.sign(head, claims, secret)).get("/users/me"), 200)["id"] == ada.id
-    for path in ("/users/me", "/instances"):
-        expect(api.as_user(forge(head, claims, secret)).get(path), 401, "UNAUTHENTICATED")
-
-
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer a b", "bearer"])
-def test_what_is_no_bearer_token(api: Api, header: str) -> None:
-    expect(api.get("/users/me", headers={"Authorization": header}), 401, "UNAUTHENTICATED")
-
-
-def test_a_refresh_token_is_no_access_token(ada: Person, api: Api) -> None:
-    expect(api.as_user(ada.refresh_token).get("/users/me"), 401, "UNAUTHENTICATED")
-
-
 # ---- idempotency ---------------------------------------------------------------------------------
 
 def test_the_same_key_registers_once(api: Api) -> None:
@@ -386,24 +278,3 @@ def test_a_flood_of_sign_ins_is_turned_away_and_passes(suite: Suite, ada: Person
 
 def test_both_base_paths_name_the_same(ada: Person) -> None:
     assert ada.api.get("=/v1/users/me").json == ada.api.get("=/api/users/me").json
-
-
-def test_answers_carry_the_usual_headers(ada: Person, api: Api) -> None:
-    for answer in (ada.api.get("/users/me"), api.get("/users/me"), api.get("/nowhere")):
-        head = answer.headers
-        assert head["Content-Type"].startswith("application/json")
-        assert head["X-Content-Type-Options"] == "nosniff"
-        assert head["Cache-Control"] and "no-store" in head["Cache-Control"]
-        assert head["X-Frame-Options"] or "frame-ancestors" in (head["Content-Security-Policy"] or "")
-        assert re.fullmatch(r"[0-9a-f]{32}", head["X-Request-Id"])
-
-
-def test_cors_lets_in_whom_it_should(api: Api, suite: Suite) -> None:
-    ask = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization,content-type"}
-    good = api.call("OPTIONS", "/users/me", headers={"Origin": suite.stack.public_url(), **ask})
-    assert good.status in (200, 204)
-    assert good.headers["Access-Control-Allow-Origin"] == suite.stack.public_url()
-    assert "PATCH" in good.headers["Access-Control-Allow-Methods"]
-    assert "origin" in good.headers["Vary"].lower()
-    bad = api.call("OPTIONS", "/users/me", headers={"Origin": "https://evil.example", **ask})
-    assert bad.headers["Access-Control-Allow-Origin"] is None

@@ -38,6 +38,36 @@ static char *sign(const struct token_keys *k)
 	return text;
 }
 
+static int check(struct token_cache *c, const struct token_keys *k, const char *text,
+                 struct token_claims *ret, struct err *e)
+{
+	bool is_known = true;
+	int r = token_cache_check(c, k, text, ret, &is_known, e);
+
+	assert_false(is_known);
+	return r;
+}
+
+/* What auth said of one token is said of no other. */
+static void a_session_is_known_once_auth_said_so(void **state)
+{
+	OWN(cache) struct token_cache *c = make();
+	OWN(keys) struct token_keys *k = keys_of(SECRET);
+	OWN(mem) char *text = sign(k);
+	OWN(mem) char *other = sign(k);
+	struct token_claims claims;
+	struct err e = ERR_INIT;
+	bool is_known = false;
+
+	(void)state;
+	assert_ok(check(c, k, text, &claims, &e), &e);
+	assert_ok(check(c, k, other, &claims, &e), &e);
+	token_cache_know(c, text);
+	assert_ok(token_cache_check(c, k, text, &claims, &is_known, &e), &e);
+	assert_true(is_known);
+	assert_ok(check(c, k, other, &claims, &e), &e);
+}
+
 static void a_good_token_stays_good(void **state)
 {
 	OWN(cache) struct token_cache *c = make();
@@ -49,7 +79,7 @@ static void a_good_token_stays_good(void **state)
 		struct token_claims claims = { .user_id = "" };
 		struct err e = ERR_INIT;
 
-		assert_ok(token_cache_check(c, k, text, &claims, &e), &e);
+		assert_ok(check(c, k, text, &claims, &e), &e);
 		assert_string_equal(claims.user_id, USER);
 		assert_string_equal(claims.session_id, ID);
 	}
@@ -66,21 +96,19 @@ static void nothing_but_that_token_is_good(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_ok(token_cache_check(c, k, text, &claims, &e), &e);
+	assert_ok(check(c, k, text, &claims, &e), &e);
 	for (int i = 0; i < 2; i++)
-		assert_fails(token_cache_check(c, k, foreign, &claims, &e), &e,
-		             ERR_UNAUTHENTICATED);
+		assert_fails(check(c, k, foreign, &claims, &e), &e, ERR_UNAUTHENTICATED);
 	for (size_t i = 0; i < strlen(text); i++) {
 		char was = text[i];
 
 		text[i] = was == 'A' ? 'B' : 'A';
 		/* The last character of a part has bits that mean nothing. */
 		if (token_check(k, text, &claims, &e) < 0)
-			assert_fails(token_cache_check(c, k, text, &claims, &e), &e,
-			             ERR_UNAUTHENTICATED);
+			assert_fails(check(c, k, text, &claims, &e), &e, ERR_UNAUTHENTICATED);
 		text[i] = was;
 	}
-	assert_fails(token_cache_check(c, k, "", &claims, &e), &e, ERR_UNAUTHENTICATED);
+	assert_fails(check(c, k, "", &claims, &e), &e, ERR_UNAUTHENTICATED);
 }
 
 static void more_tokens_than_there_is_room_for_are_fine(void **state)
@@ -94,8 +122,8 @@ static void more_tokens_than_there_is_room_for_are_fine(void **state)
 		struct token_claims claims;
 		struct err e = ERR_INIT;
 
-		assert_ok(token_cache_check(c, k, text, &claims, &e), &e);
-		assert_ok(token_cache_check(c, k, text, &claims, &e), &e);
+		assert_ok(check(c, k, text, &claims, &e), &e);
+		assert_ok(check(c, k, text, &claims, &e), &e);
 	}
 }
 
@@ -109,13 +137,14 @@ static void a_token_without_end_is_refused(void **state)
 
 	(void)state;
 	memset(text, 'a', 100 * 1024 - 1);
-	assert_fails(token_cache_check(c, k, text, &claims, &e), &e, ERR_UNAUTHENTICATED);
+	assert_fails(check(c, k, text, &claims, &e), &e, ERR_UNAUTHENTICATED);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_good_token_stays_good),
+		cmocka_unit_test(a_session_is_known_once_auth_said_so),
 		cmocka_unit_test(nothing_but_that_token_is_good),
 		cmocka_unit_test(more_tokens_than_there_is_room_for_are_fine),
 		cmocka_unit_test(a_token_without_end_is_refused),

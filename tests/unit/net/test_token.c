@@ -147,7 +147,8 @@ static char *payload_with(const char *claim, const char *value)
 		                    { "jti", "\"" JTI "\"" },
 		                    { "typ", "\"access\"" },
 		                    { "iat", iat },
-		                    { "exp", exp } };
+		                    { "exp", exp },
+		                    { "nbf", NULL } };
 	size_t len = 0;
 
 	assert_non_null(text);
@@ -285,6 +286,8 @@ static void a_claim_that_is_not_ours_is_refused(void **state)
 		{ "exp", "99999999999999999999999" },
 		{ "exp", "null" },
 		{ "exp", "true" },
+		{ "nbf", "4102444800" },
+		{ "nbf", "\"now\"" },
 	};
 	char kid[64], header[256];
 
