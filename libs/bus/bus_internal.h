@@ -7,7 +7,7 @@
 
 /* What the files of this library share; nobody else includes it. */
 
-#define BUS_ROUTES_MAX 32
+#define BUS_ROUTES_MAX 64
 #define BUS_SUBS_MAX   24
 #define BUS_DRAIN_MS   20000
 

@@ -40,5 +40,6 @@ extern const struct bus_once app_once;
 bus_handler on_register, on_login;                                     /* sign_in.c; POOL_HASH */
 bus_handler on_refresh, on_logout, on_ws_ticket, on_session_check;     /* on_session.c */
 bus_handler on_user_get, on_user_update, on_user_delete, on_user_tier; /* on_user.c */
+bus_handler on_api_key_list, on_api_key_create, on_api_key_revoke, on_key_check; /* on_api_key.c */
 
 #endif

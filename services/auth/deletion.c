@@ -1,5 +1,6 @@
 #include "deletion.h"
 
+#include "api_key.h"
 #include "audit.h"
 #include "session.h"
 #include "store/once.h"
@@ -75,7 +76,7 @@ int deletion_begin(struct call *call, struct err *e)
 		                                       "the account is not there any more");
 	}
 	if (pg_query(c, sql_begin, params, COUNT(params), NULL, e) < 0 ||
-	    session_end_all(app, c, &all, e) < 0 ||
+	    session_end_all(app, c, &all, e) < 0 || api_key_revoke(app, c, ctx, NULL, e) < 0 ||
 	    audit_write(c, ctx, AUDIT_DELETE_ASKED, ctx->user_id, ctx->session_id, e) < 0 ||
 	    pg_commit(&tx, e) < 0)
 		return -1;

@@ -3,6 +3,7 @@
 #include "client_address.h"
 #include "health.h"
 #include "http.h"
+#include "key_cache.h"
 #include "limit.h"
 #include "origin.h"
 #include "token_cache.h"
@@ -29,7 +30,7 @@ int app_check(void *closure, struct err *e)
 	if (inet_pton(AF_INET, app->bind_address, &v4) != 1)
 		return err_field(e, "BIND_ADDRESS", "must be an IPv4 address");
 	if (token_keys_new(app->jwt_secret, app->jwt_secret_previous, &app->keys, e) < 0 ||
-	    token_cache_new(&app->tokens, e) < 0 ||
+	    token_cache_new(&app->tokens, e) < 0 || key_cache_new(&app->key_cache, e) < 0 ||
 	    origin_list_new(app->public_url, app->cors_origins, &app->origins, e) < 0 ||
 	    proxy_list_new(app->trusted_proxies, &app->proxies, e) < 0)
 		return -1;
@@ -72,6 +73,7 @@ void app_stop(void *closure)
 	redis_close(app->redis);
 	proxy_list_free(app->proxies);
 	origin_list_free(app->origins);
+	key_cache_free(app->key_cache);
 	token_cache_free(app->tokens);
 	token_keys_free(app->keys);
 }

@@ -7,6 +7,7 @@
 
 struct health;
 struct http;
+struct key_cache;
 struct limit;
 struct origin_list;
 struct proxy_list;
@@ -29,6 +30,7 @@ struct app {
 	struct redis *redis;
 	struct token_keys *keys;
 	struct token_cache *tokens;
+	struct key_cache *key_cache;
 	struct origin_list *origins;
 	struct proxy_list *proxies;
 	struct limit *limit;

@@ -3,6 +3,8 @@
 #include "base/metric.h"
 #include "client_address.h"
 #include "cookie.h"
+#include "key_check.h"
+#include "net/api_key.h"
 #include "origin.h"
 #include "token_cache.h"
 
@@ -41,24 +43,40 @@ int auth_check_session(struct app *app, const struct bus_ctx *ctx, struct err *e
 	return out.active ? 0 : err_set(e, ERR_UNAUTHENTICATED, "this session has ended");
 }
 
+/* Asked once a token, and whenever Redis cannot tell. A good signature says that the claims are ours,
+ * not that there is such a session of that user; while auth is away the signature has to do. */
+static int check_session(struct exchange *x, const char *token, bool is_revoked_known,
+                         struct err *e)
+{
+	if (auth_check_session(x->app, &x->ctx, e) == 0) {
+		token_cache_know(x->app->tokens, token);
+		return 0;
+	}
+	if (!is_revoked_known || (e->code != ERR_UNAVAILABLE && e->code != ERR_TIMEOUT))
+		return -1;
+	*e = ERR_INIT;
+	return 0;
+}
+
 static int check_user(struct exchange *x, const char *token, struct err *e)
 {
 	struct token_claims claims;
+	enum limit_session session;
+	bool is_known = false;
 
-	if (token_cache_check(x->app->tokens, x->app->keys, token, &claims, e) < 0)
+	if (strncmp(token, API_KEY_PREFIX, strlen(API_KEY_PREFIX)) == 0)
+		return key_check(x, token, e);
+	if (token_cache_check(x->app->tokens, x->app->keys, token, &claims, &is_known, e) < 0)
 		return -1;
 	memcpy(x->ctx.user_id, claims.user_id, sizeof(x->ctx.user_id));
 	memcpy(x->ctx.session_id, claims.session_id, sizeof(x->ctx.session_id));
-	switch (limit_count_user(x->app->limit, claims.user_id, claims.session_id, &x->limit)) {
-	case SESSION_FINE:
-		return 0;
-	case SESSION_REVOKED:
+	session = limit_count_user(x->app->limit, claims.user_id, claims.session_id, &x->limit);
+	if (session == SESSION_REVOKED)
 		return err_set(e, ERR_UNAUTHENTICATED, "this session has ended");
-	case SESSION_NOT_KNOWN:
-		break;
-	}
 	/* One that is over the limit costs auth nothing. */
-	return x->limit.is_allowed ? auth_check_session(x->app, &x->ctx, e) : 0;
+	if ((session == SESSION_FINE && is_known) || !x->limit.is_allowed)
+		return 0;
+	return check_session(x, token, session == SESSION_FINE, e);
 }
 
 static int check_limit(const struct limit_state *l, struct err *e)
@@ -93,21 +111,22 @@ int auth_check_origin(const struct exchange *x, struct err *e)
 static int find_out(struct exchange *x, struct err *e)
 {
 	enum route_needs needs = x->route->needs;
+	const bool must_be_known = needs == NEEDS_USER || needs == NEEDS_SELF;
 	const char *token = NULL;
 	bool is_cookie = false;
 
 	if (needs == NEEDS_NOTHING)
 		return check_stranger(x, e);
 
-	if (find_token(x, &token, &is_cookie, e) < 0 && needs == NEEDS_USER)
+	if (find_token(x, &token, &is_cookie, e) < 0 && must_be_known)
 		return -1;
 	if (is_cookie && auth_check_origin(x, e) < 0)
 		return -1;
 	if (token && check_user(x, token, e) == 0)
 		return check_limit(&x->limit, e);
-	if (token && (needs == NEEDS_USER || e->code != ERR_UNAUTHENTICATED))
+	if (token && (must_be_known || e->code != ERR_UNAUTHENTICATED))
 		return -1;
-	if (needs == NEEDS_USER)
+	if (must_be_known)
 		return err_set(e, ERR_UNAUTHENTICATED, "sign in first");
 
 	*e = ERR_INIT;

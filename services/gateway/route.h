@@ -8,7 +8,7 @@
 /* The public API: routes.def. Pure; nothing here knows an endpoint by name. */
 
 enum route_input { INPUT_BODY, INPUT_QUERY };
-enum route_needs { NEEDS_NOTHING, NEEDS_MAYBE, NEEDS_USER };
+enum route_needs { NEEDS_NOTHING, NEEDS_MAYBE, NEEDS_USER, NEEDS_SELF };
 enum route_limit { LIMIT_NONE, LIMIT_API, LIMIT_AUTH };
 enum route_cookies { COOKIES_NONE, COOKIES_SET, COOKIES_CLEAR };
 

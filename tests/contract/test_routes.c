@@ -130,6 +130,22 @@ static void what_acts_is_sent_as_a_body(void **state)
 	}
 }
 
+/* What is about the account itself, and who may act for it, is not for API keys: such a route has to
+ * say so, and one that reads who one is may be for all. */
+static void keys_do_not_reach_the_account(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < route_count; i++) {
+		const struct route *r = &routes[i];
+		bool is_account = strncmp(r->path, "/auth/", 6) == 0 ||
+		                  strncmp(r->path, "/users/", 7) == 0;
+
+		if (is_account && r->needs == NEEDS_USER &&
+		    !(strcmp(r->method, "GET") == 0 && strcmp(r->path, "/users/me") == 0))
+			fail_msg("%s %s is open to API keys", r->method, r->path);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +156,7 @@ int main(void)
 		cmocka_unit_test(each_route_is_there_once),
 		cmocka_unit_test(routes_and_rpc_subjects_match),
 		cmocka_unit_test(what_acts_is_sent_as_a_body),
+		cmocka_unit_test(keys_do_not_reach_the_account),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

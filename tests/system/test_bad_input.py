@@ -22,7 +22,7 @@ ROUTES = routes()
 WITH_BODY = [r for r in ROUTES if r.has_body]
 WITH_ID = [r for r in ROUTES if r.parameters]
 BY_QUERY = [r for r in ROUTES if not r.has_body]
-SIGNED_IN = [r for r in ROUTES if r.needs == "USER"]
+SIGNED_IN = [r for r in ROUTES if r.needs in ("USER", "SELF")]
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 HEADER_MAX = 16 * 1024
 

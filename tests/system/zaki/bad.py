@@ -16,6 +16,7 @@ SAMPLES: dict[str, Any] = {
     "owner_telegram_id": 4242, "refresh_token": "r" * 43, "memory_mib": 2048, "limit": 10, "cursor": "c",
     "path": "notes/a.md", "content": "text", "encoding": "utf-8", "if_match": "*", "if_none_match": "*",
     "api_key": "sk-test-0123456789", "base_url": "http://127.0.0.1:9/v1",
+    "scope": "read", "expires_at": "2099-01-01T00:00:00.000Z",
 }
 WRONG_FORMAT = {
     "uuid": ["x" * 36, "00000000-0000-4000-8000-00000000000G"],
