@@ -6,8 +6,9 @@
 /*
  * Access tokens whose signature was found good: checking it costs more than all else that the gateway
  * does for a request. Beside that, whether auth was asked about its session once: a signature says
- * that the claims are ours, not that there is such a session. What is kept is a keyed hash of the token and its claims, in a table of bounded
- * size; whether it has expired, and whether its session goes on, is looked at each time. Any thread.
+ * that the claims are ours, not that there is such a session. What is kept is a keyed hash of the
+ * token and its claims, in a table of bounded size; whether it has expired, and whether its session
+ * goes on, is looked at each time. Any thread.
  */
 struct token_cache;
 

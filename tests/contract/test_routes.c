@@ -137,8 +137,8 @@ static void keys_do_not_reach_the_account(void **state)
 	(void)state;
 	for (size_t i = 0; i < route_count; i++) {
 		const struct route *r = &routes[i];
-		bool is_account = strncmp(r->path, "/auth/", 6) == 0 ||
-		                  strncmp(r->path, "/users/", 7) == 0;
+		bool is_account =
+			strncmp(r->path, "/auth/", 6) == 0 || strncmp(r->path, "/users/", 7) == 0;
 
 		if (is_account && r->needs == NEEDS_USER &&
 		    !(strcmp(r->method, "GET") == 0 && strcmp(r->path, "/users/me") == 0))

@@ -44,8 +44,8 @@ def valid(message: str, without: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def path_of(path: str, instance: str) -> str:
-    """A path of the table with this instance, and something right for its other parameters."""
-    return re.sub(r"\{(\w+)\*?\}", lambda m: instance if m[1] == "instance_id" else str(SAMPLES[m[1]]), path)
+    """A path of the table with this id wherever one belongs, and something right for its other parameters."""
+    return re.sub(r"\{(\w+)\*?\}", lambda m: instance if m[1].endswith("_id") else str(SAMPLES[m[1]]), path)
 
 
 def body_of(route: Route) -> dict[str, Any]:
