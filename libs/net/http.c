@@ -22,6 +22,7 @@ struct http_client {
 	char *unix_socket;
 	char *base_url;
 	int connect_ms;
+	bool (*allows)(const struct sockaddr *addr);
 };
 
 /* What one transfer collects. */
@@ -33,6 +34,8 @@ struct transfer {
 	char *body;
 	size_t len, size, max;
 	bool is_too_long, is_out_of_memory;
+	bool (*allows)(const struct sockaddr *addr); /* of the client */
+	bool is_forbidden;
 	/* http_stream */
 	http_data *on_data;
 	void *ctx;
@@ -62,6 +65,7 @@ int http_client_open(const struct http_client_opt *opt, struct http_client **ret
 	pthread_mutex_init(&c->lock, NULL);
 	c->idle_max = opt->idle_max < IDLE_MAX ? opt->idle_max : IDLE_MAX;
 	c->connect_ms = opt->connect_ms;
+	c->allows = opt->allows;
 	c->base_url = strdup(opt->base_url ? opt->base_url : "");
 	c->unix_socket = opt->unix_socket ? strdup(opt->unix_socket) : NULL;
 	if (!c->base_url || (opt->unix_socket && !c->unix_socket)) {
@@ -207,6 +211,18 @@ static void method_set(CURL *easy, const struct http_req *req)
 		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
 }
 
+static curl_socket_t on_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *addr)
+{
+	struct transfer *t = ctx;
+
+	(void)purpose;
+	if (!t->allows(&addr->addr)) {
+		t->is_forbidden = true;
+		return CURL_SOCKET_BAD;
+	}
+	return socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
+}
+
 static int transfer_make(struct http_client *c, const struct http_req *req, struct transfer *t,
                          struct err *e)
 {
@@ -233,7 +249,12 @@ static int transfer_make(struct http_client *c, const struct http_req *req, stru
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->headers);
 	if (c->unix_socket)
 		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, c->unix_socket);
-	if (c->unix_socket || is_direct(t->url))
+	t->allows = c->allows;
+	if (c->allows) {
+		curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+		curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t);
+	}
+	if (c->unix_socket || c->allows || is_direct(t->url))
 		curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	method_set(easy, req);
 	return 0;
@@ -244,6 +265,8 @@ static int transfer_failed(const struct transfer *t, CURLcode code, struct err *
 {
 	curl_off_t sent_us = 0;
 
+	if (t->is_forbidden)
+		return err_set(e, ERR_FORBIDDEN, "an address that may not be connected to");
 	if (t->is_too_long)
 		return err_set(e, ERR_UPSTREAM, "the answer is longer than %zu bytes", t->max);
 	if (t->is_out_of_memory || code == CURLE_OUT_OF_MEMORY)
@@ -310,7 +333,7 @@ static int call_run(struct transfer *t, const struct http_req *req, struct arena
 	curl_easy_setopt(t->easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(t->easy, CURLOPT_WRITEDATA, t);
 	code = curl_easy_perform(t->easy);
-	if (code != CURLE_OK)
+	if (code != CURLE_OK || t->is_forbidden)
 		return transfer_failed(t, code, e);
 
 	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);

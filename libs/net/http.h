@@ -5,6 +5,8 @@
 #include "base/err.h"
 #include "base/own.h"
 
+#include <sys/socket.h>
+
 /*
  * HTTP to others by libcurl: the Docker Engine on its unix socket, OpenClaw's gateways, Telegram.
  * Every call has a time limit and a limit on the answer's size; redirects are not followed; no
@@ -18,6 +20,10 @@ struct http_client_opt {
 	const char *base_url;    /* put before each path; "http://localhost/v1.41" */
 	int connect_ms;
 	size_t idle_max; /* connections kept for later */
+	/* Which addresses it may connect to, after names were resolved; no proxy is used then. A
+	 * call that would go to any other fails with ERR_FORBIDDEN, also where a name has a good
+	 * address beside it. NULL: all. */
+	bool (*allows)(const struct sockaddr *addr);
 };
 
 int http_client_open(const struct http_client_opt *opt, struct http_client **ret, struct err *e);

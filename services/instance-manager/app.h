@@ -38,6 +38,7 @@ struct app {
 	long long port_min, port_max;
 	long long stop_grace_s, ready_timeout_s;
 	long long provision_max; /* that boot at a time */
+	long long provider_private;
 
 	enum container_reach reach;
 	char platform_id[UUID_SIZE];
@@ -48,6 +49,8 @@ struct app {
 	struct engine *engine;
 	struct http_client *telegram;
 	struct http_client *probes;
+	struct http_client *providers;    /* those that people brought */
+	struct http_client *platform_llm; /* the platform's own, wherever that is */
 	struct outbox *outbox;
 	struct glance *glance;
 	struct reconciler *reconciler;
@@ -68,6 +71,11 @@ extern const struct bus_once app_once;
 /* After a commit that asked for something: it is looked at now, and told now. Any thread. */
 void app_wake(struct app *app);
 
+/* provider/handlers.c: is this provider of a new instance one, as it says itself? Fields are below
+ * "provider". */
+int provider_check_new(struct app *app, const struct provider_req *in, struct err *e);
+
+bus_handler on_provider_list, on_provider_put, on_provider_delete, on_model_list;
 bus_handler on_memory_list, on_memory_get, on_memory_put, on_memory_delete;
 
 bus_handler on_check_token, on_create, on_list, on_get, on_update, on_delete, on_start, on_stop,

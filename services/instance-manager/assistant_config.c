@@ -68,6 +68,58 @@ int assistant_gateway_token(const struct app *app, const struct instance *i, str
 	return open_secret(app, i, ASSISTANT_GATEWAY_TOKEN, i->gateway_token_encrypted, a, ret, e);
 }
 
+static const char *provider_column(const char *name, struct arena *a)
+{
+	return arena_printf(a, ASSISTANT_PROVIDER_KEY "%s", name);
+}
+
+static int open_providers(const struct app *app, const struct instance *i,
+                          const struct store_secrets *sealed, struct arena *a,
+                          struct openclaw_provider *ret, struct err *e)
+{
+	for (size_t k = 0; k < sealed->provider_count; k++) {
+		const char *column = provider_column(sealed->providers[k].name, a);
+
+		if (!column)
+			return err_set(e, ERR_INTERNAL, "out of memory");
+		ret[k] = sealed->providers[k];
+		if (open_secret(app, i, column, sealed->providers[k].api_key, a, &ret[k].api_key,
+		                e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int assistant_providers_open(const struct app *app, struct pg_conn *c, const struct instance *i,
+                             struct arena *a, struct assistant_providers *ret, struct err *e)
+{
+	struct store_secrets sealed;
+
+	if (store_secrets(c, i, a, &sealed, e) < 0 ||
+	    open_providers(app, i, &sealed, a, ret->list, e) < 0)
+		return -1;
+	ret->count = sealed.provider_count;
+	return 0;
+}
+
+int assistant_provider_seal(const struct app *app, const struct instance *i, const char *name,
+                            const char *key, struct arena *a, const char **ret, struct err *e)
+{
+	const struct vault_place where = { i->user_id, i->id, provider_column(name, a) };
+
+	if (!where.column)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	return vault_seal(app->vault, &where, key, a, ret, e);
+}
+
+bool assistant_platform_provider(const struct app *app, struct arena *a,
+                                 struct openclaw_provider *ret)
+{
+	char *name = arena_alloc(a, OPENCLAW_PROVIDER_NAME_MAX + 1);
+
+	return name && platform_provider(app, name, ret);
+}
+
 int assistant_config_text(const struct app *app, struct pg_conn *c, const struct instance *i,
                           struct arena *a, const char **ret, struct err *e)
 {
@@ -85,18 +137,9 @@ int assistant_config_text(const struct app *app, struct pg_conn *c, const struct
 	                &config.bot_token, e) < 0)
 		return -1;
 
+	if (open_providers(app, i, &sealed, a, list, e) < 0)
+		return -1;
 	config.provider_count = sealed.provider_count;
-	for (size_t k = 0; k < sealed.provider_count; k++) {
-		const char *column =
-			arena_printf(a, ASSISTANT_PROVIDER_KEY "%s", sealed.providers[k].name);
-
-		if (!column)
-			return err_set(e, ERR_INTERNAL, "out of memory");
-		list[k] = sealed.providers[k];
-		if (open_secret(app, i, column, sealed.providers[k].api_key, a, &list[k].api_key,
-		                e) < 0)
-			return -1;
-	}
 	add_platform_provider(app, &config, list, name);
 	return openclaw_config_text(&config, a, ret, e);
 }

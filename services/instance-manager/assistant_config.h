@@ -19,6 +19,22 @@ int assistant_config_check(const struct app *app, const char *model,
 int assistant_config_text(const struct app *app, struct pg_conn *c, const struct instance *i,
                           struct arena *a, const char **ret, struct err *e);
 
+/* The keys that a person brought for it, open; they lie in the arena, which wipes them. */
+struct assistant_providers {
+	struct openclaw_provider list[OPENCLAW_PROVIDERS_MAX];
+	size_t count;
+};
+int assistant_providers_open(const struct app *app, struct pg_conn *c, const struct instance *i,
+                             struct arena *a, struct assistant_providers *ret, struct err *e);
+
+/* A provider's key as provider_keys has it. */
+int assistant_provider_seal(const struct app *app, const struct instance *i, const char *name,
+                            const char *key, struct arena *a, const char **ret, struct err *e);
+
+/* The provider that the platform pays for. false: it has none. */
+bool assistant_platform_provider(const struct app *app, struct arena *a,
+                                 struct openclaw_provider *ret);
+
 /* The token of its gateway, in the arena. */
 int assistant_gateway_token(const struct app *app, const struct instance *i, struct arena *a,
                             const char **ret, struct err *e);

@@ -2,6 +2,7 @@
 
 #include "assistant_config.h"
 #include "bot.h"
+#include "change.h"
 #include "instance_store.h"
 #include "quota.h"
 #include "record.h"
@@ -45,15 +46,10 @@ static int seal_gateway_token(const struct app *app, struct instance *i, struct 
 
 static int seal_provider_key(const struct app *app, struct birth *b, struct arena *a, struct err *e)
 {
-	struct vault_place where = { .user_id = b->row.user_id, .instance_id = b->row.id };
-
 	if (!b->provider)
 		return 0;
-	where.column = arena_printf(a, ASSISTANT_PROVIDER_KEY "%s", b->provider->name);
-	if (!where.column)
-		return err_set(e, ERR_INTERNAL, "out of memory");
-	return vault_seal(app->vault, &where, b->provider->api_key, a, &b->provider_key_encrypted,
-	                  e);
+	return assistant_provider_seal(app, &b->row, b->provider->name, b->provider->api_key, a,
+	                               &b->provider_key_encrypted, e);
 }
 
 static int check_model(const struct app *app, const char *model,
@@ -80,6 +76,7 @@ static int conceive(struct call *c, struct birth *b, struct err *e)
 		return err_field(e, "model", "must be given: this platform has no default model");
 	snprintf(i->model, sizeof(i->model), "%s", in->model ? in->model : app->default_model);
 	if (check_model(app, i->model, in->provider, e) < 0 ||
+	    (in->provider && provider_check_new(app, in->provider, e) < 0) ||
 	    bot_ask(app, in->bot_token, &c->arena, &bot, e) < 0)
 		return -1;
 
@@ -233,10 +230,8 @@ static int write_update(struct call *c, const struct telegram_bot *bot, struct i
 	struct instance i, before;
 
 	if (pg_take(app->db, &db, e) < 0 || pg_begin(db, &tx, e) < 0 ||
-	    store_lock(db, c->ctx.user_id, in->instance_id, &i, e) < 0)
+	    change_lock(db, &c->ctx, in->instance_id, &i, e) < 0)
 		return -1;
-	if (i.desired == INSTANCE_WANT_DELETED)
-		return err_set(e, ERR_CONFLICT, "the instance is being deleted");
 	before = i;
 	if (apply_update(in, &i))
 		i.config_generation++;
@@ -250,16 +245,7 @@ static int write_update(struct call *c, const struct telegram_bot *bot, struct i
 		return 0;
 	}
 
-	/* What is under way goes on, and takes the change along. */
-	if (i.operation == INSTANCE_OP_NONE && i.desired == INSTANCE_WANT_RUNNING &&
-	    (i.status == INSTANCE_RUNNING || i.status == INSTANCE_UNHEALTHY)) {
-		i.operation = INSTANCE_OP_UPDATE;
-		snprintf(i.trace_id, sizeof(i.trace_id), "%s", c->ctx.trace_id);
-		if (record_begin(db, &i, e) < 0)
-			return -1;
-	}
-	if (store_change(db, &i, in->bot_token ? &sealed : NULL, ret, e) < 0 ||
-	    record_audit(db, ret, "user", "update", NULL, e) < 0)
+	if (change_write(db, &c->ctx, &i, in->bot_token ? &sealed : NULL, "update", ret, e) < 0)
 		return -1;
 	return pg_commit(&tx, e);
 }

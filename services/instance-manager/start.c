@@ -3,6 +3,7 @@
 #include "assistant_config.h"
 #include "glance.h"
 #include "keeper.h"
+#include "provider/ask.h"
 #include "reconcile.h"
 #include "watch.h"
 
@@ -149,7 +150,10 @@ static int outside_open(struct app *app, struct err *e)
 
 	if (http_client_open(&telegram, &app->telegram, e) < 0)
 		return -1;
-	return http_client_open(&probes, &app->probes, e);
+	if (http_client_open(&probes, &app->probes, e) < 0 ||
+	    provider_client_open(app->provider_private != 0, &app->providers, e) < 0)
+		return -1;
+	return provider_client_open(true, &app->platform_llm, e);
 }
 
 /* An engine that is away now is no reason not to start: it is waited for. */
@@ -192,6 +196,8 @@ void app_stop(void *ctx)
 	outbox_stop(TAKE(app->outbox));
 	glance_free(TAKE(app->glance));
 	engine_close(TAKE(app->engine));
+	http_client_close(TAKE(app->platform_llm));
+	http_client_close(TAKE(app->providers));
 	http_client_close(TAKE(app->probes));
 	http_client_close(TAKE(app->telegram));
 	files_close(TAKE(app->files));

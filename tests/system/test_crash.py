@@ -39,7 +39,7 @@ STEPS = {
     "outbox": "published",
 }
 # Tested beside what they belong to: test_memory.
-ELSEWHERE = {"memory.written", "memory.placed"}
+ELSEWHERE = {"memory.written", "memory.placed", "provider.wanted"}
 IM_POINTS = [f"{operation}.{step}" for operation, steps in STEPS.items() for step in steps.split()]
 
 

@@ -40,5 +40,6 @@ def settings(telegram: str, llm: str, secrets: Secrets) -> dict[str, str]:
         "OPENCLAW_TELEGRAM_API_URL": telegram,
         "DEFAULT_PROVIDER_BASE_URL": f"{llm}/v1",
         "DEFAULT_MODEL": "fake/echo",
+        "PROVIDER_ALLOW_PRIVATE": "1",
         "DEFAULT_PROVIDER_API_KEY": secrets.get("fake_provider_key"),
     }

@@ -230,6 +230,44 @@ static void proxy_is_not_asked_for_an_address(void **state)
 	unsetenv("http_proxy");
 }
 
+static bool allows_none(const struct sockaddr *addr)
+{
+	(void)addr;
+	return false;
+}
+
+static bool allows_loopback(const struct sockaddr *addr)
+{
+	return addr->sa_family == AF_INET;
+}
+
+static void only_allowed_addresses_are_connected_to(void **state)
+{
+	struct fixture *f = *state;
+	struct http_client_opt opt = { .base_url = f->base,
+		                       .connect_ms = 1000,
+		                       .allows = allows_none };
+	const struct http_req req = {
+		.method = "GET", .path = "/ok", .timeout_ms = 5000, .answer_max = 100
+	};
+	struct http_client *c = NULL;
+	struct http_res res;
+	struct err e = ERR_INIT;
+	struct arena a;
+
+	arena_init(&a, 4096);
+	assert_ok(http_client_open(&opt, &c, &e), &e);
+	assert_fails(http_call(c, &req, &a, &res, &e), &e, ERR_FORBIDDEN);
+	http_client_close(c);
+	assert_int_equal(f->server.request_count, 0);
+	opt.allows = allows_loopback;
+	e = ERR_INIT;
+	assert_ok(http_client_open(&opt, &c, &e), &e);
+	assert_ok(http_call(c, &req, &a, &res, &e), &e);
+	http_client_close(c);
+	arena_done(&a);
+}
+
 static void unix_socket_is_reached(void **state)
 {
 	char path[] = "/tmp/test-http-XXXXXX", name[64];
@@ -327,6 +365,8 @@ int main(void)
 		                                teardown),
 		cmocka_unit_test_setup_teardown(only_http_is_spoken, setup, teardown),
 		cmocka_unit_test_setup_teardown(proxy_is_not_asked_for_an_address, setup, teardown),
+		cmocka_unit_test_setup_teardown(only_allowed_addresses_are_connected_to, setup,
+		                                teardown),
 		cmocka_unit_test_setup_teardown(unix_socket_is_reached, setup, teardown),
 		cmocka_unit_test_setup_teardown(stream_ends_as_it_is_told, setup, teardown),
 	};
