@@ -216,6 +216,12 @@ void ws_close_session(struct ws *w, const char *session_id, int code, const char
 			ws_client_close(c, code, reason);
 }
 
+void ws_check_all(struct ws *w)
+{
+	for (struct ws_client *c = w->clients; c; c = c->next)
+		c->check_ms = 0;
+}
+
 /* ---- a new one --------------------------------------------------------------------------------- */
 
 struct adoption {

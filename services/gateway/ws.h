@@ -50,4 +50,7 @@ void ws_adopt(struct ws *w, int fd, const struct ws_person *p, const char *key);
 /* All sockets of the session (all: of every one) close. */
 void ws_close_session(struct ws *w, const char *session_id, int code, const char *reason);
 
+/* Looks soon whether the session of each goes on. */
+void ws_check_all(struct ws *w);
+
 #endif

@@ -25,6 +25,7 @@ struct event {
 	struct ws_position at;
 	struct ws_text *text;
 	char topic[WS_TOPIC_SIZE];
+	bool is_over; /* nothing comes after it */
 };
 
 struct ended {
@@ -51,6 +52,8 @@ static void look(struct ws *w, struct ws_events *ev, unsigned long long reconnec
 		return;
 	ev->reconnects = reconnects;
 	ws_topics_resume_all(ws_topics_of(w));
+	/* The end of a session may be what was missed. */
+	ws_check_all(w);
 }
 
 void ws_events_look(struct ws_events *ev)
@@ -65,6 +68,8 @@ static void deliver(struct ws *w, struct ws_task *task)
 	atomic_fetch_sub(&v->from->waiting, v->text->len);
 	look(w, v->from, v->reconnects);
 	ws_topics_event(ws_topics_of(w), v->topic, &v->at, v->text);
+	if (v->is_over)
+		ws_topics_over(ws_topics_of(w), v->topic);
 	ws_text_drop(v->text);
 	free(v);
 }
@@ -99,6 +104,7 @@ static void on_event(natsMsg *msg, void *ctx)
 	v->task.run = deliver;
 	v->from = ev;
 	v->reconnects = reconnects_of(ev, ev->heard);
+	v->is_over = header(msg, "Zaki-Over")[0];
 	memcpy(v->topic, topic, strlen(topic));
 	ws_post(ev->ws, &v->task);
 }

@@ -6,6 +6,8 @@
 #include "ws_slot.h"
 #include "ws_topics.h"
 
+#define RETRY_MS 3000 /* until a question that could not be asked or answered is asked again */
+
 /* One of these at a time is what a job is about. */
 struct job {
 	struct app_job job; /* first */
@@ -64,6 +66,8 @@ static void check_done(struct ws *w, struct ws_task *t)
 	j->client->is_checking = false;
 	if (j->err.code == ERR_UNAUTHENTICATED)
 		ws_client_close(j->client, WS_CLOSE_SIGNED_OUT, "the session has ended");
+	else if (j->err.code != ERR_NONE)
+		j->client->check_ms = clock_mono_ms() + RETRY_MS;
 	job_free(j);
 }
 
@@ -71,7 +75,7 @@ static void check(struct app_job *base)
 {
 	struct job *j = (struct job *)base;
 
-	/* What cannot be told now is asked again in WS_CHECK_MS. */
+	/* What cannot be told now is asked again in RETRY_MS. */
 	(void)ws_slot_keep(ws_slots_of(j->ws), &j->person, &j->err);
 	ws_post(j->ws, &j->task);
 }
@@ -80,13 +84,15 @@ void ws_session_check(struct ws *w, struct ws_client *c)
 {
 	struct job *j = job_new(w, c, &c->person);
 
-	c->check_ms = clock_mono_ms() + WS_CHECK_MS;
+	c->check_ms = clock_mono_ms() + RETRY_MS;
 	if (!j)
 		return;
 	j->job.run = check;
 	j->task.run = check_done;
 	c->is_checking = ws_work(w, &j->job);
-	if (!c->is_checking)
+	if (c->is_checking)
+		c->check_ms += WS_CHECK_MS - RETRY_MS;
+	else
 		job_free(j);
 }
 

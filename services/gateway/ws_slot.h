@@ -11,7 +11,7 @@
  * the bus.
  */
 #define WS_SLOT_S  150 /* a socket that is not kept for so long is gone; kept every WS_CHECK_MS */
-#define WS_BEAT_S  30  /* life of a gateway's own key; renewed every WS_BEAT_MS */
+#define WS_BEAT_S  10  /* life of a gateway's own key; renewed every WS_BEAT_MS */
 #define WS_BEAT_MS 2000
 
 struct ws_slots;

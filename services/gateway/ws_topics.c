@@ -234,6 +234,23 @@ void ws_topics_event(struct ws_topics *t, const char *topic, const struct ws_pos
 		ws_sub_event(s, at, text);
 }
 
+void ws_topics_over(struct ws_topics *t, const char *topic)
+{
+	struct ws_topic *found = *find(t, topic);
+	struct bus_ctx ctx = { .trace_id = "" };
+	struct ws_sub *next;
+
+	bus_trace_begin(&ctx);
+	for (struct ws_sub *s = found ? found->subs : NULL; s; s = next) {
+		next = s->next;
+		/* The answer that any other waits for is that there is no such topic. */
+		if (s->state != SUB_LIVE)
+			continue;
+		say(s->client, "unsubscribed", topic, ctx.trace_id);
+		sub_free(s);
+	}
+}
+
 /* ---- answers ----------------------------------------------------------------------------------- */
 
 static void replay_one(const cJSON *frame, struct ws_sub *only, struct ws_topic *topic)

@@ -37,6 +37,9 @@ void ws_topics_go_on(struct ws_topics *t, struct ws_client *c);
 void ws_topics_event(struct ws_topics *t, const char *topic, const struct ws_position *at,
                      struct ws_text *text);
 
+/* The topic has ended: whoever listens is told so (`unsubscribed`), after what is on its way. */
+void ws_topics_over(struct ws_topics *t, const char *topic);
+
 /* Events may have been missed from now on back to each one's last position. */
 void ws_topics_resume_all(struct ws_topics *t);
 

@@ -14,8 +14,9 @@
 #define RENEW_MS    700 /* the lease is kept by taking it this often */
 #define STANDBY_MS  400 /* how often one that is not active asks for the lease */
 #define RETRY_MS    300
-#define COMPLAIN_MS 30000 /* what goes on failing is said again after this */
-#define SWEEP_MS    5000  /* one step over the interest of gateways that may be gone */
+#define COMPLAIN_MS 30000             /* what goes on failing is said again after this */
+#define BATCH_ARENA ((size_t)4 << 20) /* bytes, for one batch */
+#define SWEEP_MS    5000              /* one step over the interest of gateways that may be gone */
 
 struct consumer {
 	pthread_mutex_t lock; /* guards is_stopping */
@@ -97,26 +98,44 @@ static int check_unbroken(struct consumer *c, struct err *e)
 	return err_set(e, ERR_UNAVAILABLE, "the connection to the bus was lost");
 }
 
+/* Those of list that are not delivered yet; one that comes again has outlived its time for an
+ * acknowledgement. */
+static int read_list(struct pull *p, const natsMsgList *list, struct stored *ret, size_t *ret_count,
+                     struct err *e)
+{
+	size_t count = 0;
+
+	for (int i = 0; i < list->Count; i++) {
+		if (stored_read(list->Msgs[i], p->stream_id, &ret[count], e) < 0)
+			return -1;
+		count += ret[count].position.seq > p->last_seq;
+	}
+	*ret_count = count;
+	return 0;
+}
+
 /* Delivers what was fetched; acknowledges as far as it came. */
 static int deliver_list(struct consumer *c, struct pull *p, natsMsgList *list, struct err *e)
 {
-	natsMsg *last = NULL;
+	OWN(arena) struct arena a = { .limit = BATCH_ARENA };
+	struct stored *evs = arena_alloc(&a, ((size_t)list->Count + 1) * sizeof(*evs));
 	struct err lost = ERR_INIT;
-	int r = 0;
+	natsMsg *last = NULL;
+	size_t count = 0;
+	int r = evs ? 0 : err_set(e, ERR_INTERNAL, "out of memory");
 
-	for (int i = 0; i < list->Count && c->has_lease; i++) {
-		struct stored ev;
-
+	if (r == 0)
+		r = read_list(p, list, evs, &count, e);
+	if (r == 0)
+		r = deliver_find(c->redis, evs, count, &a, e);
+	for (size_t i = 0; r == 0 && i < count && c->has_lease; i++) {
 		r = lease_keep(c, e);
 		if (r == 0)
-			r = stored_read(list->Msgs[i], p->stream_id, &ev, e);
-		/* One that comes again has outlived its time for an acknowledgement. */
-		if (r == 0 && ev.position.seq > p->last_seq)
-			r = deliver(c->bus, c->redis, &ev, e);
+			r = deliver(c->bus, &evs[i], e);
 		if (r < 0)
 			break;
-		p->last_seq = ev.position.seq > p->last_seq ? ev.position.seq : p->last_seq;
-		last = list->Msgs[i];
+		p->last_seq = evs[i].position.seq;
+		last = evs[i].msg;
 	}
 	/* A crash before this: the next session delivers them again, and gateways drop them. */
 	if (last && (check_unbroken(c, &lost) < 0 || pull_done(last, &lost) < 0) && r == 0) {

@@ -3,15 +3,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "frame.h"
-#include "interest.h"
-#include "topic.h"
-
-#define ARENA_LIMIT ((size_t)64 * 1024) /* for the ids of gateways */
-
-struct listeners {
-	const char **ids; /* of gateways */
-	size_t count;
-};
 
 static const char *header(natsMsg *msg, const char *name)
 {
@@ -55,24 +46,25 @@ int stored_frame(const struct stored *ev, const struct topic *topic, const char 
 	return frame_make(&in, ret, e);
 }
 
-static int tell(struct bus *b, const struct stored *ev, const struct topic *topic,
+static int tell(struct bus *b, const struct stored *ev, const struct recipient *to,
                 const char *gateway_id, const char *frame, struct err *e)
 {
 	OWN(nats_msg) natsMsg *msg = NULL;
-	char subject[96], text[TOPIC_TEXT_SIZE], position[POSITION_TEXT_SIZE];
+	char subject[96], position[POSITION_TEXT_SIZE];
 	const char *trace = header(ev->msg, "traceparent");
 	natsStatus s;
 
 	snprintf(subject, sizeof(subject), "zaki.rt.%s", gateway_id);
-	topic_text(topic, text);
 	position_text(&ev->position, position);
 	s = natsMsg_Create(&msg, subject, NULL, frame, (int)strlen(frame));
 	if (s == NATS_OK)
-		s = natsMsgHeader_Set(msg, "Zaki-Topic", text);
+		s = natsMsgHeader_Set(msg, "Zaki-Topic", to->text);
 	if (s == NATS_OK)
 		s = natsMsgHeader_Set(msg, "Zaki-Position", position);
 	if (s == NATS_OK && trace[0])
 		s = natsMsgHeader_Set(msg, "traceparent", trace);
+	if (s == NATS_OK && topic_is_over(ev->event))
+		s = natsMsgHeader_Set(msg, "Zaki-Over", "1");
 	return s == NATS_OK ? bus_tell(b, msg, e) : err_set(e, ERR_INTERNAL, "out of memory");
 }
 
@@ -86,36 +78,73 @@ static void pass_over(const struct stored *ev, const struct err *why)
 }
 
 /* One message to each of the gateways. */
-static int send_all(struct bus *b, const struct stored *ev, const struct topic *topic,
-                    const char *event, const struct listeners *to, struct err *e)
+static int send_all(struct bus *b, const struct stored *ev, const struct recipient *to,
+                    struct err *e)
 {
 	OWN(json_text) char *frame = NULL;
 
-	if (stored_frame(ev, topic, event, &frame, e) < 0)
+	if (stored_frame(ev, &to->topic, ev->event, &frame, e) < 0)
 		return -1;
-	for (size_t i = 0; i < to->count; i++)
-		if (tell(b, ev, topic, to->ids[i], frame, e) < 0)
+	for (size_t i = 0; i < to->gateways.count; i++)
+		if (tell(b, ev, to, to->gateways.ids[i], frame, e) < 0)
 			return -1;
 	return 0;
 }
 
-int deliver(struct bus *b, struct redis *r, const struct stored *ev, struct err *e)
+static void add_recipient(struct stored *ev, const struct topic *topic)
 {
-	OWN(arena) struct arena a = { .limit = ARENA_LIMIT };
-	char event[TOPIC_EVENT_SIZE], text[TOPIC_TEXT_SIZE];
-	struct listeners to = { 0 };
+	struct recipient *to = &ev->to[ev->to_count++];
+
+	to->topic = *topic;
+	topic_text(topic, to->text);
+}
+
+static void find_topics(struct stored *ev)
+{
 	struct topic topic;
 
-	if (!topic_of_subject(natsMsg_GetSubject(ev->msg), &topic, event))
-		return 0;
-	topic_text(&topic, text);
-	/* Whatever is wrong here is not the event's fault: it waits. */
-	if (interest_find(r, text, &a, &to.ids, &to.count, e) < 0)
+	ev->to_count = 0;
+	if (!topic_of_subject(natsMsg_GetSubject(ev->msg), &topic, ev->event))
+		return;
+	if (!topic_is_over(ev->event)) {
+		add_recipient(ev, &topic);
+		return;
+	}
+	for (size_t i = 0; topic_name(i); i++) {
+		snprintf(topic.name, sizeof(topic.name), "%s", topic_name(i));
+		add_recipient(ev, &topic);
+	}
+}
+
+int deliver_find(struct redis *r, struct stored *evs, size_t count, struct arena *a, struct err *e)
+{
+	const char **topics = arena_alloc(a, (count * TOPIC_NAMES_MAX + 1) * sizeof(*topics));
+	struct interest *found = arena_alloc(a, (count * TOPIC_NAMES_MAX + 1) * sizeof(*found));
+	size_t n = 0, k = 0;
+
+	if (!topics || !found)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	for (size_t i = 0; i < count; i++) {
+		find_topics(&evs[i]);
+		for (size_t j = 0; j < evs[i].to_count; j++)
+			topics[n++] = evs[i].to[j].text;
+	}
+	if (interest_find(r, topics, n, a, found, e) < 0)
 		return -1;
-	if (to.count == 0 || send_all(b, ev, &topic, event, &to, e) == 0)
-		return 0;
-	if (e->code == ERR_UNAVAILABLE || e->code == ERR_TIMEOUT)
-		return -1;
-	pass_over(ev, e);
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; j < evs[i].to_count; j++)
+			evs[i].to[j].gateways = found[k++];
+	return 0;
+}
+
+int deliver(struct bus *b, const struct stored *ev, struct err *e)
+{
+	for (size_t i = 0; i < ev->to_count; i++) {
+		if (ev->to[i].gateways.count == 0 || send_all(b, ev, &ev->to[i], e) == 0)
+			continue;
+		if (e->code == ERR_UNAVAILABLE || e->code == ERR_TIMEOUT)
+			return -1;
+		pass_over(ev, e);
+	}
 	return 0;
 }

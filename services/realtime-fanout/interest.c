@@ -6,13 +6,21 @@
 #define ID_MAX     64
 #define SWEEP_STEP "200" /* keys looked at in one step */
 
+/* A list of gateways for each of KEYS. A gateway is looked for once, however many topics it has. */
 static struct redis_script find_script = {
-	.text = "local live = {} "
-		"for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do "
-		"  if redis.call('EXISTS', ARGV[1] .. id) == 1 then live[#live + 1] = id "
-		"  else redis.call('SREM', KEYS[1], id) end "
+	.text = "local all, known = {}, {} "
+		"for i, key in ipairs(KEYS) do "
+		"  local live = {} "
+		"  for _, id in ipairs(redis.call('SMEMBERS', key)) do "
+		"    if known[id] == nil then "
+		"      known[id] = redis.call('EXISTS', ARGV[1] .. id) == 1 "
+		"    end "
+		"    if known[id] then live[#live + 1] = id "
+		"    else redis.call('SREM', key, id) end "
+		"  end "
+		"  all[i] = live "
 		"end "
-		"return live",
+		"return all",
 };
 
 bool interest_gateway_is_valid(const char *gateway_id)
@@ -47,30 +55,25 @@ int interest_remove(struct redis *r, const char *topic, const char *gateway_id, 
 	return REDIS_CALL(r, &reply, e, "SREM", key, gateway_id);
 }
 
-static int find(struct redis *r, const char *key, redisReply **ret, struct err *e)
+static int find(struct redis *r, const char *const *keys, size_t count, redisReply **ret,
+                struct err *e)
 {
 	static const char *const prefix = GATEWAYS;
 
-	return redis_script_call(r, &find_script, &key, 1, &prefix, 1, ret, e);
+	if (redis_script_call(r, &find_script, keys, count, &prefix, 1, ret, e) < 0)
+		return -1;
+	if ((*ret)->type == REDIS_REPLY_ARRAY && (*ret)->elements == count)
+		return 0;
+	return err_set(e, ERR_INTERNAL, "redis: no lists of gateways");
 }
 
-int interest_find(struct redis *r, const char *topic, struct arena *a, const char ***ret_ids,
-                  size_t *ret_count, struct err *e)
+static int read_list(const redisReply *list, struct arena *a, struct interest *ret, struct err *e)
 {
-	OWN(redis_reply) redisReply *reply = NULL;
-	char key[KEY_SIZE];
-	const char **ids;
+	const char **ids = arena_alloc(a, (list->elements + 1) * sizeof(*ids));
 	size_t count = 0;
 
-	key_of(topic, key);
-	if (find(r, key, &reply, e) < 0)
-		return -1;
-	if (reply->type != REDIS_REPLY_ARRAY)
-		return err_set(e, ERR_INTERNAL, "redis: no list of gateways");
-
-	ids = arena_alloc(a, (reply->elements + 1) * sizeof(*ids));
-	for (size_t i = 0; ids && i < reply->elements && count < INTEREST_GATEWAYS_MAX; i++) {
-		const redisReply *one = reply->element[i];
+	for (size_t i = 0; ids && i < list->elements && count < INTEREST_GATEWAYS_MAX; i++) {
+		const redisReply *one = list->element[i];
 
 		/* Not ours: whoever wrote it must not choose a subject. */
 		if (one->type != REDIS_REPLY_STRING || !interest_gateway_is_valid(one->str))
@@ -81,8 +84,30 @@ int interest_find(struct redis *r, const char *topic, struct arena *a, const cha
 	}
 	if (!ids)
 		return err_set(e, ERR_TOO_LARGE, "too many gateways");
-	*ret_ids = ids;
-	*ret_count = count;
+	*ret = (struct interest){ .ids = ids, .count = count };
+	return 0;
+}
+
+int interest_find(struct redis *r, const char *const *topics, size_t count, struct arena *a,
+                  struct interest *ret, struct err *e)
+{
+	const char **keys = arena_alloc(a, (count + 1) * sizeof(*keys));
+	char *texts = arena_alloc(a, count * KEY_SIZE + 1);
+	OWN(redis_reply) redisReply *reply = NULL;
+
+	if (count == 0)
+		return 0;
+	if (!keys || !texts)
+		return err_set(e, ERR_TOO_LARGE, "too many topics");
+	for (size_t i = 0; i < count; i++) {
+		key_of(topics[i], texts + i * KEY_SIZE);
+		keys[i] = texts + i * KEY_SIZE;
+	}
+	if (find(r, keys, count, &reply, e) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		if (read_list(reply->element[i], a, &ret[i], e) < 0)
+			return -1;
 	return 0;
 }
 
@@ -97,9 +122,10 @@ int interest_sweep(struct redis *r, unsigned long long *cursor, struct err *e)
 	if (page->type != REDIS_REPLY_ARRAY || page->elements != 2)
 		return err_set(e, ERR_INTERNAL, "redis: SCAN gave no page");
 	for (size_t i = 0; i < page->element[1]->elements; i++) {
+		const char *key = page->element[1]->element[i]->str;
 		OWN(redis_reply) redisReply *live = NULL;
 
-		if (find(r, page->element[1]->element[i]->str, &live, e) < 0)
+		if (find(r, &key, 1, &live, e) < 0)
 			return -1;
 	}
 	*cursor = strtoull(page->element[0]->str, NULL, 10);

@@ -17,9 +17,14 @@ bool interest_gateway_is_valid(const char *gateway_id);
 int interest_add(struct redis *r, const char *topic, const char *gateway_id, struct err *e);
 int interest_remove(struct redis *r, const char *topic, const char *gateway_id, struct err *e);
 
-/* The gateways that are there; *ret_ids lies in the arena. */
-int interest_find(struct redis *r, const char *topic, struct arena *a, const char ***ret_ids,
-                  size_t *ret_count, struct err *e);
+struct interest {
+	const char **ids; /* of the gateways that are there */
+	size_t count;
+};
+
+/* Of count topics, ret[i] for topics[i], in one question; all in the arena. */
+int interest_find(struct redis *r, const char *const *topics, size_t count, struct arena *a,
+                  struct interest *ret, struct err *e);
 
 /* Forgets gateways that are gone in all topics, so that those with no more events do not stay for
  * ever. Takes one step over the keys: *cursor is 0 at the start, and again once it is through. */

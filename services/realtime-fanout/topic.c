@@ -12,7 +12,11 @@ static const struct {
 	{ "channel",  "instance" },
 	{ "session",  "sessions" },
 };
+
+static const char *const over[] = { "instance.deleted" };
 /* clang-format on */
+
+_Static_assert(COUNT(rows) <= TOPIC_NAMES_MAX, "an event may go to all topics");
 
 /* "<word>.<36 characters>" at s; the word's length, or 0. */
 static size_t cut(const char *s, char ret_id[UUID_SIZE])
@@ -80,6 +84,30 @@ bool topic_of_subject(const char *subject, struct topic *ret, char ret_event[TOP
 		}
 	}
 	return false;
+}
+
+bool topic_is_over(const char *event)
+{
+	for (size_t i = 0; i < COUNT(over); i++)
+		if (strcmp(event, over[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool is_first_of_its_topic(size_t row)
+{
+	for (size_t i = 0; i < row; i++)
+		if (strcmp(rows[i].topic, rows[row].topic) == 0)
+			return false;
+	return true;
+}
+
+const char *topic_name(size_t i)
+{
+	for (size_t row = 0; row < COUNT(rows); row++)
+		if (is_first_of_its_topic(row) && i-- == 0)
+			return rows[row].topic;
+	return NULL;
 }
 
 void topic_filter(const struct topic *t, char ret[TOPIC_FILTER_SIZE])

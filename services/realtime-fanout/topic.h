@@ -24,6 +24,14 @@ void topic_text(const struct topic *t, char ret[TOPIC_TEXT_SIZE]);
 /* The topic and the event's name of a subject; false: not for sockets. */
 bool topic_of_subject(const char *subject, struct topic *ret, char ret_event[TOPIC_EVENT_SIZE]);
 
+/* After this event there is nothing more to be said about the assistant: it goes to all topics of its
+ * id, and whoever listens to one is to be told that it is over. */
+bool topic_is_over(const char *event);
+
+/* The names that there are; NULL past the last. */
+const char *topic_name(size_t i);
+#define TOPIC_NAMES_MAX 16
+
 /* A subject filter that lets all events of the topic through, and some of the assistant's others:
  * what comes is still to be asked for by topic_of_subject(). */
 #define TOPIC_FILTER_SIZE 80

@@ -225,8 +225,16 @@ def test_the_end_of_an_assistant_is_told(ada: Person, bot: Bot, suite: Suite) ->
     instance = ada.running(bot)["id"]
     with suite.socket(ada.access_token) as ws:
         ws.subscribe(f"instance.{instance}")
+        ws.subscribe(f"sessions.{instance}")
         expect(ada.api.delete(f"/instances/{instance}"), 202)
-        assert ws.expect("instance.deleted", 40)["data"] == {"instance_id": instance}
+        over = {}
+        while len(over) < 2:
+            frame = ws.recv(40)
+            if frame["event"] == "unsubscribed":
+                over[frame["topic"]] = [f["event"] for f in ws.seen if f["topic"] == frame["topic"]][-2]
+        assert over == {f"instance.{instance}": "instance.deleted", f"sessions.{instance}": "instance.deleted"}
+        ws.send(f"subscribe:instance.{instance}")
+        assert ws.expect("error")["data"]["code"] == "NOT_FOUND"
 
 
 # ---- frames that are wrong -----------------------------------------------------------------------

@@ -99,12 +99,25 @@ static void a_filter_lets_the_whole_topic_through(void **state)
 	assert_false(topic_equals(&t, &other));
 }
 
+static void the_end_of_an_assistant_is_told_to_all_its_topics(void **state)
+{
+	(void)state;
+	assert_true(topic_is_over("instance.deleted"));
+	assert_false(topic_is_over("instance.status"));
+	assert_string_equal(topic_name(0), "instance");
+	assert_string_equal(topic_name(1), "sessions");
+	for (size_t i = 0, k; topic_name(i); i++)
+		for (k = 0; k < i; k++)
+			assert_string_not_equal(topic_name(i), topic_name(k));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_topic_is_a_kind_and_an_id),
 		cmocka_unit_test(each_subject_has_its_topic_and_event),
 		cmocka_unit_test(a_filter_lets_the_whole_topic_through),
+		cmocka_unit_test(the_end_of_an_assistant_is_told_to_all_its_topics),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
