@@ -57,7 +57,7 @@ parts_of   = $(filter-out %/main.o,$(call objects_of,$(1)))
 .PHONY: all build tests fuzzers help
 all: build
 build: $(DAEMONS) $(ZAKICTL)
-tests: $(UNIT) $(CONTRACT) $(INTEG)
+tests: $(UNIT) $(CONTRACT) $(INTEG) $(BIN)/bench-ws
 fuzzers: $(FUZZERS)
 
 $(GEN)/messages.c $(GEN)/messages.h &: $(wildcard proto/schema/*.json) tools/protogen.py
@@ -196,7 +196,7 @@ fuzz: deps-test
 	@FUZZ_S=$(TIME) $(PYTHON) tests/run --build $(B) --group fuzz
 
 bench: deps-test
-	@$(MAKE) --no-print-directory V=release build $(BIN)/bench-echo $(BIN)/bench-limit
+	@$(MAKE) --no-print-directory V=release build $(HELPERS)
 	@$(PYTHON) tests/bench/bench.py --build $(B)
 
 .PHONY: clean

@@ -6,7 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 
-#define REDIS_ARGS_MAX      32
+#define REDIS_ARGS_MAX      160
 #define REDIS_RETRY_AFTER_S 1 /* what a client is told while the server is away */
 #define REDIS_WAIT_MS       (REDIS_CONNECT_MS + REDIS_CALL_MS) /* for a connection that is free */
 #define REDIS_PORT          6379

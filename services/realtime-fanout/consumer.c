@@ -122,12 +122,12 @@ static int deliver_list(struct consumer *c, struct pull *p, natsMsgList *list, s
 	struct err lost = ERR_INIT;
 	natsMsg *last = NULL;
 	size_t count = 0;
-	int r = evs ? 0 : err_set(e, ERR_INTERNAL, "out of memory");
+	int r = 0;
 
-	if (r == 0)
-		r = read_list(p, list, evs, &count, e);
-	if (r == 0)
-		r = deliver_find(c->redis, evs, count, &a, e);
+	if (!evs)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	if (read_list(p, list, evs, &count, e) < 0 || deliver_find(c->redis, evs, count, &a, e) < 0)
+		return -1;
 	for (size_t i = 0; r == 0 && i < count && c->has_lease; i++) {
 		r = lease_keep(c, e);
 		if (r == 0)

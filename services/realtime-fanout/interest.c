@@ -4,7 +4,8 @@
 #define GATEWAYS   "zaki:rt:gateway:"
 #define KEY_SIZE   160
 #define ID_MAX     64
-#define SWEEP_STEP "200" /* keys looked at in one step */
+#define KEYS_MAX   ((size_t)128) /* asked for in one call */
+#define SWEEP_STEP "200"         /* keys looked at in one step */
 
 /* A list of gateways for each of KEYS. A gateway is looked for once, however many topics it has. */
 static struct redis_script find_script = {
@@ -88,26 +89,35 @@ static int read_list(const redisReply *list, struct arena *a, struct interest *r
 	return 0;
 }
 
-int interest_find(struct redis *r, const char *const *topics, size_t count, struct arena *a,
-                  struct interest *ret, struct err *e)
+/* At most KEYS_MAX of them. */
+static int find_some(struct redis *r, const char *const *topics, size_t count, struct arena *a,
+                     struct interest *ret, struct err *e)
 {
-	const char **keys = arena_alloc(a, (count + 1) * sizeof(*keys));
-	char *texts = arena_alloc(a, count * KEY_SIZE + 1);
+	char texts[KEYS_MAX][KEY_SIZE];
+	const char *keys[KEYS_MAX];
 	OWN(redis_reply) redisReply *reply = NULL;
 
-	if (count == 0)
-		return 0;
-	if (!keys || !texts)
-		return err_set(e, ERR_TOO_LARGE, "too many topics");
 	for (size_t i = 0; i < count; i++) {
-		key_of(topics[i], texts + i * KEY_SIZE);
-		keys[i] = texts + i * KEY_SIZE;
+		key_of(topics[i], texts[i]);
+		keys[i] = texts[i];
 	}
 	if (find(r, keys, count, &reply, e) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++)
 		if (read_list(reply->element[i], a, &ret[i], e) < 0)
 			return -1;
+	return 0;
+}
+
+int interest_find(struct redis *r, const char *const *topics, size_t count, struct arena *a,
+                  struct interest *ret, struct err *e)
+{
+	for (size_t at = 0; at < count; at += KEYS_MAX) {
+		size_t n = count - at < KEYS_MAX ? count - at : KEYS_MAX;
+
+		if (find_some(r, topics + at, n, a, ret + at, e) < 0)
+			return -1;
+	}
 	return 0;
 }
 

@@ -22,7 +22,8 @@ struct interest {
 	size_t count;
 };
 
-/* Of count topics, ret[i] for topics[i], in one question; all in the arena. */
+/* Of count topics, ret[i] for topics[i], in one question a hundred or so; all in the
+ * arena. */
 int interest_find(struct redis *r, const char *const *topics, size_t count, struct arena *a,
                   struct interest *ret, struct err *e);
 
