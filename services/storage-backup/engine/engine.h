@@ -31,7 +31,7 @@
 #define ENGINE_DIR_NAMES_MAX (16 << 20)
 #define ENGINE_PACKS_MAX     (512 << 10)
 #define ENGINE_BASES_MAX     4
-#define ENGINE_GRACE_MIN_S   7200  /* of prune; a snapshot must be done within half of it */
+#define ENGINE_GRACE_MIN_S   43200 /* of prune; a snapshot must be done within half of it */
 #define ENGINE_GRACE_S       86400 /* of prune, unless there is reason for another */
 #define ENGINE_BLOB_MAX      (32 << 20)
 
@@ -44,6 +44,7 @@ struct engine_opt {
 	const char
 		*scratch_dir; /* absolute, on a disk: copies of databases lie there for a while */
 	int workers;          /* threads beside the caller's, a call; 0: one a core, at most 4 */
+	long long (*now_ms)(void); /* unix ms, for tests; NULL: the clock */
 };
 
 /* ERR_INVALID names the field ENCRYPTION_KEY. Calls sodium_init(). */
