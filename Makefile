@@ -148,14 +148,22 @@ JOBS        ?= $(shell nproc)
 C_FILES     := $(wildcard libs/*/*.[ch] services/*/*.[ch] services/*/*/*.[ch] tools/*/*.[ch] tests/*.h tests/*/*.[ch] tests/*/*/*.[ch])
 TIDY_FILES  := $(filter %.c,$(filter libs/% services/% tools/%,$(C_FILES)))
 
-.PHONY: test check lint format tidy cppcheck fuzz bench variants
+.PHONY: realtime-client test check lint format tidy cppcheck fuzz bench variants
 test: deps-test
 	@$(MAKE) --no-print-directory -j$(JOBS) check
 	@$(MAKE) --no-print-directory -j$(JOBS) variants
 	@$(PYTHON) tests/run --build $(B)
 
+# The frontends' WebSocket client, whose types come from the same tables.
+REALTIME := frontends/realtime
+$(REALTIME)/node_modules/.package-lock.json: $(REALTIME)/package-lock.json
+	@cd $(REALTIME) && npm ci --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
+realtime-client: $(REALTIME)/node_modules/.package-lock.json
+	@cd $(REALTIME) && npm run -s build
+
 variants:
 	@$(MAKE) --no-print-directory V=release build
+	@$(MAKE) --no-print-directory realtime-client
 	@$(MAKE) --no-print-directory V=asan build tests
 	@$(MAKE) --no-print-directory V=tsan build tests
 	@$(MAKE) --no-print-directory V=fuzz fuzzers

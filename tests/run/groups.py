@@ -217,6 +217,17 @@ def fuzz(ctx: Context, name: str) -> Counts:
     return total if total.passed or total.failed else total.fail(f"{name}: there are no targets")
 
 
+def npm_tests(folder: str) -> Callable[[Context, str], Counts]:
+    """A package's own tests, by node's test runner."""
+    def run(ctx: Context, name: str) -> Counts:
+        log = ctx.logs / f"{name}.log".replace(" ", "-")
+        log.unlink(missing_ok=True)
+        npm = shutil.which("npm") or "npm"
+        status, out = execute(ctx, [npm, "--prefix", str(PROJECT / folder), "test", "--silent"], {}, PROGRAM_S, log)
+        return from_tap(folder, status, out)
+    return run
+
+
 # Side by side: the machine has two cores, and the first two lanes wait for servers and containers a lot.
 LANES: list[list[Group]] = [
     [
@@ -227,6 +238,7 @@ LANES: list[list[Group]] = [
         Group("system (asan)", pytest("system", "asan")),
     ],
     [
+        Group("realtime client", npm_tests("frontends/realtime")),
         Group("fakes and stub", pytest("fakes")),
         Group("local stack", pytest("stack")),
         Group("integration (tsan)", integration("tsan")),
