@@ -238,7 +238,7 @@ LANES: list[list[Group]] = [
         Group("system (asan)", pytest("system", "asan")),
     ],
     [
-        Group("realtime client", npm_tests("frontends/realtime")),
+        Group("realtime client", npm_tests("frontends/realtime"), needs_engine=False),
         Group("fakes and stub", pytest("fakes")),
         Group("local stack", pytest("stack")),
         Group("integration (tsan)", integration("tsan")),
