@@ -14,7 +14,7 @@ struct proxy_list;
 struct token_cache;
 struct ws;
 
-/* All that requests and sockets share. Made by app_start(), read-only after it. */
+/* All that requests and sockets share. Made by app_start(), read-only after it but for its counter. */
 struct app {
 	struct svc_common common;
 	const char *bind_address;
@@ -36,6 +36,7 @@ struct app {
 	struct limit *limit;
 	struct pool
 		*workers; /* for what waits on behalf of health and of sockets: struct app_job */
+	_Atomic long long sign_ins; /* under way: see call.c */
 	struct health *health;
 	struct http *http;
 	struct ws *ws;

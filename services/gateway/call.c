@@ -1,12 +1,15 @@
 #include "call.h"
 
 #include "auth_check.h"
+#include "base/metric.h"
 #include "body.h"
 #include "bus/envelope.h"
 #include "cookie.h"
 #include "reply.h"
 
 #define TAG_CHARS "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_+/=."
+
+#include <stdatomic.h>
 
 static int read_key(struct exchange *x, struct err *e)
 {
@@ -79,7 +82,7 @@ static int answer(struct exchange *x, const struct bus_answer *a, struct err *e)
 	return 0;
 }
 
-int call_forward(struct exchange *x, struct err *e)
+static int forward(struct exchange *x, struct err *e)
 {
 	const struct wire_msg *m = subjects[x->route->subject].in;
 	OWN(bus_answer) struct bus_answer a = { 0 };
@@ -96,4 +99,26 @@ int call_forward(struct exchange *x, struct err *e)
 	    bus_forward(x->app->bus, x->route->subject, &x->ctx, in, &a, e) < 0)
 		return -1;
 	return answer(x, &a, e);
+}
+
+/*
+ * Sign-ins wait for a password's hash, and hold a thread while they wait. A flood of them gets 503 at
+ * once past a quarter of the threads, so that the rest of the API does not stand in line behind it; and
+ * that before it is counted, so that whoever comes back as told has lost nothing.
+ */
+int call_forward(struct exchange *x, struct err *e)
+{
+	struct app *app = x->app;
+	int r;
+
+	if (x->route->limit != LIMIT_AUTH)
+		return forward(x, e);
+	if (atomic_fetch_add(&app->sign_ins, 1) < app->http_threads / CALL_SIGN_IN_SHARE) {
+		r = forward(x, e);
+	} else {
+		metric_add(METRIC_SIGN_INS_REFUSED, 1);
+		r = err_busy(e, ERR_UNAVAILABLE, 1, "too many sign-ins at once");
+	}
+	atomic_fetch_sub(&app->sign_ins, 1);
+	return r;
 }

@@ -1,0 +1,55 @@
+"""A flood of sign-ins (SPEC 5): memory stays bounded, the rest is told to come back, nothing else waits."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from zaki.api import Api, expect
+from zaki.figures import figures
+from zaki.flood import Flood
+from zaki.people import Person
+from zaki.suite import BUILD, SLOW, Suite
+
+COUNT = 500
+HASH_MB = 64  # of one hash
+
+
+def peak_mb(pid: int | None) -> float:
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"VmHWM:\s+(\d+) kB", text)[0]) / 1024
+
+
+@pytest.mark.core
+def test_500_sign_ins_at_once(suite: Suite, ada: Person, api: Api) -> None:
+    auth = suite.stack.pid("auth")
+    before, refused = peak_mb(auth), figures(suite, "gateway")["zaki_sign_ins_refused_total"]
+    waits: list[float] = []
+    flood = Flood(api.base, COUNT, ada.email)
+    while not flood.is_over():
+        answer = api.get("/health")
+        expect(answer, 200)
+        waits.append(answer.seconds)
+        expect(ada.api.get("/users/me"), 200)  # the rest of the API goes on, too
+        time.sleep(0.02)
+    came = flood.end()
+
+    statuses = [c.status for c in came]
+    assert len(came) == COUNT and set(statuses) <= {401, 503}, sorted(set(statuses))
+    assert statuses.count(401) >= 4, "some get through"
+    assert all(c.retry_after >= 1 for c in came if c.status == 503)
+    assert 0 < figures(suite, "gateway")["zaki_sign_ins_refused_total"] - refused <= statuses.count(503)
+    waits.sort()
+    assert len(waits) >= 3
+    # The promise is 100 ms on the release build; a machine that does something else beside is forgiven
+    # single outliers.
+    assert waits[len(waits) // 2] < 0.1 * SLOW and waits[-1] < 1.0 * SLOW, waits[-10:]
+    if BUILD == "release":  # sanitizers keep what was freed
+        bound = (os.cpu_count() or 1) * HASH_MB + 32
+        assert peak_mb(auth) - before <= bound, f"{before:.0f} MB, then {peak_mb(auth):.0f} MB"
+    person = Person(Api(api.base), ada.email, ada.password)
+    person.login()
