@@ -54,10 +54,11 @@ objects_of = $(patsubst %.c,$(OUT)/obj/%.o,$(call sources_of,$(1)))
 # A service's parts for its tests: all but main().
 parts_of   = $(filter-out %/main.o,$(call objects_of,$(1)))
 
-.PHONY: all build tests fuzzers help
+.PHONY: all build tests helpers fuzzers help
 all: build
 build: $(DAEMONS) $(ZAKICTL)
 tests: $(UNIT) $(CONTRACT) $(INTEG) $(BIN)/bench-ws
+helpers: $(HELPERS)
 fuzzers: $(FUZZERS)
 
 $(GEN)/messages.c $(GEN)/messages.h &: $(wildcard proto/schema/*.json) tools/protogen.py
@@ -204,7 +205,7 @@ fuzz: deps-test
 	@FUZZ_S=$(TIME) $(PYTHON) tests/run --build $(B) --group fuzz
 
 bench: deps-test
-	@$(MAKE) --no-print-directory V=release build $(HELPERS)
+	@$(MAKE) --no-print-directory V=release build helpers
 	@$(PYTHON) tests/bench/bench.py --build $(B)
 
 .PHONY: clean

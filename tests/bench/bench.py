@@ -32,7 +32,7 @@ REPORT = PROJECT / "docs" / "BENCHMARKS.md"
 LOAD_AT_START = " ".join(f"{x:.2f}" for x in os.getloadavg())
 
 # In this order; daemons last, since it starts them anew.
-SUBJECTS = ("rest", "daemons")
+SUBJECTS = ("rest", "login", "daemons")
 
 
 def machine() -> str:
