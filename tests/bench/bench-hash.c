@@ -1,7 +1,7 @@
 /*
- * What a sign-in cannot be faster than: one Argon2id check with the limits of SPEC 5 (opslimit 2,
- * 64 MiB), by libsodium, with nothing around it. Waits for a line, checks once, writes the milliseconds
- * it took, until its input ends.
+ * What a sign-in cannot be faster than: one Argon2id check by libsodium with the limits of SPEC 5 and
+ * nothing around it. Waits for a line; checks once; writes the milliseconds it took; and so on until
+ * its input ends.
  */
 
 #include <sodium.h>
