@@ -25,29 +25,40 @@ ACK_S = 2.0
 _ports = itertools.count(1)
 
 
+def assistants(suite: Suite, owners: list[str]) -> list[str]:
+    """The ids of new assistants, one for each owner named: stopped ones, which nobody reconciles and
+    which cost no engine anything."""
+    rows = [(str(uuid.uuid4()), owner, next(_ports)) for owner in owners]
+    with contextlib.closing(psycopg2.connect(suite.stack.database_url("zaki_owner"))) as db:
+        with db.cursor() as cursor:
+            psycopg2.extras.execute_values(
+                cursor, "INSERT INTO instances (id, user_id, name, container_name, port, bot_token_encrypted,"
+                " gateway_token_encrypted, bot_key, model, memory_mib, desired, status, next_check_at) VALUES %s",
+                [(i, owner, "crowd", f"crowd-{i}", port, "none", "none", i, "test/model", 1024, "stopped", "stopped",
+                  "2100-01-01") for i, owner, port in rows])
+        db.commit()
+    return [i for i, _, _ in rows]
+
+
 def listeners(suite: Suite, token: str, count: int) -> tuple[list[str], list[str]]:
-    """(lines for bench-ws, assistants' ids): so many people, each with a session and one stopped
-    assistant, which nobody reconciles and which costs no engine anything. `token` is anyone's."""
+    """(lines for bench-ws, assistants' ids): so many people, each with a session and an assistant.
+    `token` is anyone's."""
     head, claims = jwt.parts(token)
     secret, now = suite.stack.secrets.get("jwt"), int(time.time())
-    rows = [(str(uuid.uuid4()), str(uuid.uuid4()), str(uuid.uuid4()), next(_ports)) for _ in range(count)]
+    people = [(str(uuid.uuid4()), str(uuid.uuid4())) for _ in range(count)]
     insert = psycopg2.extras.execute_values
     with contextlib.closing(psycopg2.connect(suite.stack.database_url("zaki_owner"))) as db:
         with db.cursor() as cursor:
             insert(cursor, "INSERT INTO users (id, email, password_hash) VALUES %s",
-                   [(user, f"crowd-{user}@example.org", "none") for user, _, _, _ in rows])
+                   [(user, f"crowd-{user}@example.org", "none") for user, _ in people])
             insert(cursor, "INSERT INTO sessions (id, user_id, expires_at) VALUES %s",
-                   [(session, user, "2100-01-01") for user, session, _, _ in rows])
-            insert(cursor, "INSERT INTO instances (id, user_id, name, container_name, port, bot_token_encrypted,"
-                   " gateway_token_encrypted, bot_key, model, memory_mib, desired, status, next_check_at) VALUES %s",
-                   [(i, user, "crowd", f"crowd-{i}", port, "none", "none", i, "test/model", 1024, "stopped", "stopped",
-                     "2100-01-01") for user, _, i, port in rows])
+                   [(session, user, "2100-01-01") for user, session in people])
         db.commit()
-    lines = []
-    for user, session, instance, _ in rows:
+    ids, lines = assistants(suite, [user for user, _ in people]), []
+    for (user, session), instance in zip(people, ids):
         mine = {**claims, "sub": user, "sid": session, "jti": str(uuid.uuid4()), "iat": now, "exp": now + TOKEN_S}
         lines.append(f"{jwt.sign(head, mine, secret)} instance.{instance}")
-    return lines, [i for _, _, i, _ in rows]
+    return lines, ids
 
 
 class Crowd:

@@ -1,0 +1,251 @@
+"""What a socket may not do to others, and how long it lives: limits, stalled and half-open clients, other
+people's topics, and the end of a session through restarts."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from typing import Any, Iterator
+
+import pytest
+
+from zaki import jwt
+from zaki.api import expect
+from zaki.crowd import assistants
+from zaki.nats import Nats
+from zaki.people import Person
+from zaki.rawws import CLOSE, TEXT, RawSocket, frame
+from zaki.suite import SLOW, Suite, wait_until
+from zaki.telegram import Bot
+from zaki.ws import Closed, Refused, Socket
+
+BEAT_S = 10  # WS_BEAT_S: what a gateway that crashed held is free again after this
+QUEUE = 256  # WS_QUEUE_MSGS_MAX
+
+
+def free_ports(count: int) -> list[str]:
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [str(s.getsockname()[1]) for s in held]
+    for s in held:
+        s.close()
+    return ports
+
+
+@pytest.fixture(name="second")
+def _second(suite: Suite) -> Iterator[str]:
+    """The address of one more gateway, which pings every two seconds."""
+    port, ws_port = free_ports(2)
+    suite.start_extra("gateway", "gateway-2", {"PORT": port, "WS_PORT": ws_port, "WS_PING_S": "2"})
+    yield f"ws://127.0.0.1:{ws_port}/ws"
+    suite.end_extra("gateway-2")
+
+
+@pytest.fixture(name="bus")
+def _bus(suite: Suite) -> Iterator[Nats]:
+    with Nats(suite.stack.nats_url("instance-manager"), inbox="_INBOX_instance-manager") as bus:
+        yield bus
+
+
+def publish(bus: Nats, instance: str, numbers: range, size: int = 0) -> None:
+    for n in numbers:
+        body = {"n": n, "instance_id": instance, "pad": "x" * size}
+        bus.publish(f"zaki.evt.instance.{instance}.status", json.dumps(body).encode())
+    bus.flush(20)
+
+
+# ---- one client and the others -------------------------------------------------------------------
+
+def test_a_stalled_client_delays_nobody_and_resumes(ada: Person, suite: Suite, bus: Nats) -> None:
+    instance = assistants(suite, [ada.id])[0]
+    topic, count = f"instance.{instance}", 420
+    with suite.socket(ada.access_token) as good, RawSocket(f"{suite.ws_url}?token={ada.access_token}") as bad:
+        bad.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        good.subscribe(topic)
+        bad.send(frame(TEXT, f"subscribe:{topic}"))
+        last = json.loads(bad.recv().payload)["position"]
+        publish(bus, instance, range(count), size=900)
+        got = [good.expect("instance.status", 20 * SLOW)["data"]["n"] for _ in range(count)]
+        assert got == list(range(count)), "the other gets all, in order"
+
+        time.sleep(3 * SLOW)  # it is cut two seconds after it was told, if it does not even take that
+        seen = []
+        for one in bad.frames():
+            if one.opcode == CLOSE:
+                assert one.code == 1013 and b"last position" in one.payload
+            elif one.opcode == TEXT:
+                data = json.loads(one.payload)
+                seen.append(data["data"]["n"])
+                last = data["position"]
+        assert seen == list(range(len(seen))) and len(seen) < count - QUEUE // 2
+        with suite.socket(ada.access_token) as again:
+            again.subscribe(topic, since=last)
+            rest = [again.expect("instance.status", 20)["data"]["n"] for _ in range(count - len(seen))]
+            assert rest == list(range(len(seen), count)), "and it gets what it missed"
+
+
+def test_64_topics_and_no_more(ada: Person, suite: Suite) -> None:
+    ids = assistants(suite, [ada.id] * 33)
+    topics = [f"{kind}.{i}" for i in ids for kind in ("instance", "sessions")]
+    with suite.socket(ada.access_token) as ws:
+        for topic in topics[:64]:
+            ws.send(f"subscribe:{topic}")
+        for _ in topics[:64]:
+            ws.expect("subscribed")
+        ws.send(f"subscribe:{topics[64]}")
+        refused = ws.expect("error")
+        assert refused["topic"] == topics[64] and refused["data"]["code"] == "QUOTA_EXCEEDED", refused
+        ws.send(f"unsubscribe:{topics[0]}")
+        ws.expect("unsubscribed")
+        ws.subscribe(topics[64])
+
+
+def test_a_half_open_socket_is_found(ada: Person, suite: Suite, second: str) -> None:
+    """25 s between pings and 40 of silence, here 2 and 3.2."""
+    with RawSocket(f"{second}?token={ada.access_token}") as mute, Socket.with_token(second, ada.access_token) as good:
+        start = time.monotonic()
+        assert mute.status == 101, mute.head
+        assert [f.opcode for f in mute.frames()].count(9) >= 1
+        assert 2.5 < time.monotonic() - start < 8 * SLOW
+        good.quiet(3)
+        good.send("subscribe:nonsense")
+        good.expect("error")
+
+
+@pytest.mark.disturbs
+def test_ten_sockets_over_all_gateways_also_after_a_crash(ada: Person, suite: Suite, second: str) -> None:
+    held = [Socket.with_token(second, ada.access_token) for _ in range(10)]
+    with pytest.raises(Refused) as refused:
+        suite.socket(ada.access_token)
+    assert refused.value.status == 429
+    suite.stack.runner.kill("gateway-2")
+    for ws in held:
+        assert ws.closed().code == 1006
+
+    def opened() -> Socket | None:
+        try:
+            return suite.socket(ada.access_token)
+        except Refused:
+            return None
+    with wait_until(opened, BEAT_S + 5 * SLOW, "the crashed gateway's sockets are forgotten"):
+        pass
+
+
+# ---- other people's topics -----------------------------------------------------------------------
+
+def forms(instance: str, position: str) -> list[str]:
+    """Ways to ask for it."""
+    escaped = "".join(f"\\u{ord(c):04x}" for c in f"subscribe:instance.{instance}")
+    return [
+        *[f"subscribe:{kind}.{instance}" for kind in ("instance", "sessions", "session", "channel", "user", "Instance")],
+        f"subscribe:instance.{instance.upper()}", f"SUBSCRIBE:instance.{instance}", f" subscribe:instance.{instance}",
+        f"subscribe: instance.{instance}", f"subscribe:instance. {instance}", f"subscribe:instance.{instance} ",
+        f"subscribe:instance.{instance}\n", f"subscribe:instance.{instance}\0", f"\ufeffsubscribe:instance.{instance}",
+        f"subscribe:instance.\u200b{instance}", f"subscribe:ｉnstance.{instance}", f"subscribe:instance%2e{instance}",
+        f"subscribe:instance.%{ord(instance[0]):02x}{instance[1:]}", f"subscribe:instance.{{{instance}}}",
+        f"subscribe:instance.urn:uuid:{instance}", f"subscribe:instance.{instance.replace('-', '')}",
+        "subscribe:instance.*", "subscribe:instance.>", "subscribe:*", "subscribe:>", "subscribe:sessions.*",
+        f"subscribe:instance.{instance}.status", f"subscribe:zaki.evt.instance.{instance}.status",
+        f"subscribe:../instance.{instance}", f"subscribe:instance.{instance[:-1]}?", f"subscribe:instance.{instance[:8]}*",
+        f"subscribe:instance.{instance},instance.{instance}", f"unsubscribe:subscribe:instance.{instance}",
+        json.dumps({"event": f"subscribe:instance.{instance}"}), f'{{"event":"{escaped}"}}',
+        json.dumps({"event": f"subscribe:instance.{instance}", "since": position}),
+        json.dumps({"event": f"subscribe:sessions.{instance}", "since": position}),
+        json.dumps({"event": f"subscribe:instance.{instance}", "since": position.split(":")[0] + ":0"}),
+        json.dumps({"event": "subscribe", "topic": f"instance.{instance}"}),
+        json.dumps({"event": "subscribe:", "topic": f"instance.{instance}"}),
+        json.dumps({"event": f"subscribe:instance.{instance}", "user_id": "x"}),
+        json.dumps([{"event": f"subscribe:instance.{instance}"}]), json.dumps({"event": [f"subscribe:instance.{instance}"]}),
+        f'{{"event":"subscribe:instance.{instance}","event":"subscribe:instance.{instance}"}}',
+        f'{{"Event":"subscribe:instance.{instance}"}}', f'  {{"event":"subscribe:instance.{instance}"}}',
+    ]
+
+
+def test_nothing_of_anothers_in_any_form(ada: Person, bob: Person, suite: Suite, bus: Nats) -> None:
+    theirs, mine = assistants(suite, [ada.id, bob.id])
+    with suite.socket(ada.access_token) as owner, suite.socket(bob.access_token) as ws:
+        position = owner.subscribe(f"instance.{theirs}")["position"]
+        publish(bus, theirs, range(3))
+        for text in forms(theirs, position):
+            ws.send(text)
+            answer = ws.recv()
+            assert answer["event"] == "error", (text, answer)
+            assert answer["data"]["code"] in ("NOT_FOUND", "VALIDATION_ERROR"), (text, answer)
+            assert set(answer["data"]) <= {"code", "message", "field"} and "position" not in answer
+            time.sleep(0.05)  # twenty a second
+        # Somebody else's token makes it nobody else's socket.
+        ws.send({"event": "authenticate", "token": ada.access_token})
+        assert ws.expect("error")["data"]["code"] == "FORBIDDEN"
+        ws.send(f"subscribe:instance.{theirs}")
+        assert ws.expect("error")["data"]["code"] == "NOT_FOUND"
+        ws.subscribe(f"instance.{mine}")
+        publish(bus, theirs, range(3, 6))
+        publish(bus, mine, range(1))
+        assert ws.expect("instance.status")["topic"] == f"instance.{mine}"
+        ws.quiet(0.3)
+        assert all(theirs not in json.dumps(f) or f["event"] == "error" for f in ws.seen)
+        assert [owner.expect("instance.status")["data"]["n"] for _ in range(6)] == list(range(6))
+
+
+@pytest.mark.parametrize("query", ["token={bob}&token={ada}", "token={ada}&token={bob}"])
+def test_two_tokens_are_not_two_people(ada: Person, bob: Person, suite: Suite, query: str) -> None:
+    """Whichever counts, the socket is that one's alone."""
+    a, b = assistants(suite, [ada.id, bob.id])
+    try:
+        ws = Socket(f"{suite.ws_url}?" + query.format(ada=ada.access_token, bob=bob.access_token))
+    except Refused:
+        return
+    with ws:
+        ws.send(f"subscribe:instance.{a}")
+        ws.send(f"subscribe:instance.{b}")
+        assert sorted(ws.recv()["event"] for _ in range(2)) == ["error", "subscribed"]
+
+
+# ---- the end of a session ------------------------------------------------------------------------
+
+def short(suite: Suite, person: Person, seconds: int) -> str:
+    """Their token, ending so soon."""
+    head, claims = jwt.parts(person.access_token)
+    return jwt.sign(head, {**claims, "exp": int(time.time()) + seconds}, suite.stack.secrets.get("jwt"))
+
+
+def test_a_token_that_expires_ends_its_socket_unless_renewed(ada: Person, suite: Suite) -> None:
+    with suite.socket(short(suite, ada, 4)) as ends, suite.socket(short(suite, ada, 4)) as stays:
+        start = time.monotonic()
+        stays.send({"event": "authenticate", "token": ada.access_token})
+        stays.expect("authenticated")
+        end = ends.closed(10)
+        assert end.code == 4401 and 2 < time.monotonic() - start < 6 * SLOW, end
+        stays.quiet(0.5)
+
+
+def ended(ws: Socket, start: float, seconds: float) -> None:
+    end: Any = ws.closed(seconds * SLOW + 5)
+    assert isinstance(end, Closed) and end.code == 4401, end
+    assert time.monotonic() - start < seconds * SLOW, time.monotonic() - start
+
+
+@pytest.mark.disturbs
+@pytest.mark.parametrize("part", ["redis", "auth", "realtime-fanout", "nats"])
+def test_a_session_ends_its_sockets_after_a_crash_of(part: str, ada: Person, suite: Suite) -> None:
+    with suite.socket(ada.access_token) as ws:
+        with suite.killed(part):
+            time.sleep(0.5)
+        wait_until(lambda: ada.api.get("/users/me").status == 200, 30, "requests are answered again")
+        start = time.monotonic()
+        expect(ada.api.post("/auth/logout", {}), 200)
+        ended(ws, start, 2)
+
+
+@pytest.mark.disturbs
+def test_a_session_that_ended_while_the_bus_was_away(ada: Person, suite: Suite) -> None:
+    """Its event may come before the gateway listens again."""
+    with suite.socket(ada.access_token) as ws:
+        with suite.killed("nats"):
+            session = jwt.parts(ada.access_token)[1]["sid"]
+            suite.sql("UPDATE sessions SET ended_at = now(), ended_reason = 'logout' WHERE id = %s", session)
+            suite.sql("INSERT INTO ended_sessions (session_id, user_id, reason) VALUES (%s, %s, 'logout')",
+                      session, ada.id)
+            time.sleep(0.5)
+        start = time.monotonic()
+        ended(ws, start, 8)
