@@ -76,6 +76,7 @@ void app_wake(struct app *app);
 int provider_check_new(struct app *app, const struct provider_req *in, struct err *e);
 
 bus_handler on_provider_list, on_provider_put, on_provider_delete, on_model_list;
+bus_handler on_activity_list, on_activity_add, on_logs;
 bus_handler on_memory_list, on_memory_get, on_memory_put, on_memory_delete;
 
 bus_handler on_check_token, on_create, on_list, on_get, on_update, on_delete, on_start, on_stop,

@@ -112,6 +112,16 @@ int assistant_provider_seal(const struct app *app, const struct instance *i, con
 	return vault_seal(app->vault, &where, key, a, ret, e);
 }
 
+int assistant_bot_token(const struct app *app, struct pg_conn *c, const struct instance *i,
+                        struct arena *a, const char **ret, struct err *e)
+{
+	struct store_secrets sealed;
+
+	if (store_secrets(c, i, a, &sealed, e) < 0)
+		return -1;
+	return open_secret(app, i, ASSISTANT_BOT_TOKEN, sealed.bot_token_encrypted, a, ret, e);
+}
+
 bool assistant_platform_provider(const struct app *app, struct arena *a,
                                  struct openclaw_provider *ret)
 {

@@ -35,6 +35,10 @@ int assistant_provider_seal(const struct app *app, const struct instance *i, con
 bool assistant_platform_provider(const struct app *app, struct arena *a,
                                  struct openclaw_provider *ret);
 
+/* Its bot's token, in the arena, which wipes it. */
+int assistant_bot_token(const struct app *app, struct pg_conn *c, const struct instance *i,
+                        struct arena *a, const char **ret, struct err *e);
+
 /* The token of its gateway, in the arena. */
 int assistant_gateway_token(const struct app *app, const struct instance *i, struct arena *a,
                             const char **ret, struct err *e);

@@ -221,32 +221,36 @@ static int docker_list(struct engine *g, struct arena *a, struct engine_item **r
 	return 0;
 }
 
-static int logs_ask(struct docker *d, const char *ref, int lines, struct docker_ask *k,
-                    struct err *e)
+static int logs_ask(struct docker *d, const char *ref, const struct engine_logs *what,
+                    struct docker_ask *k, struct err *e)
 {
-	char tail[64];
+	char query[128];
 
 	arena_done(&k->a);
 	docker_ask_init(k, "logs", "GET", DOCKER_QUICK_MS);
 	k->req.answer_max = LOGS_MAX;
 	k->a.limit += LOGS_MAX;
-	snprintf(tail, sizeof(tail), "/logs?stdout=1&stderr=1&tail=%d", lines);
-	ask_path(k, ref, tail);
+	snprintf(query, sizeof(query), "/logs?stdout=1&stderr=1&tail=%d&timestamps=%d&since=%.32s",
+	         what->lines, what->has_times, what->since ? what->since : "0");
+	ask_path(k, ref, query);
 	return docker_ask_send(d, k, e);
 }
 
 /* Long lines are the assistant's to write: where all that was asked for is too much, fewer do. */
-static int docker_logs_tail(struct engine *g, const char *ref, int lines, struct arena *a,
-                            const char **ret, struct err *e)
+static int docker_logs(struct engine *g, const char *ref, const struct engine_logs *what,
+                       struct arena *a, const char **ret, struct err *e)
 {
 	struct docker *d = (struct docker *)g;
 	OWN(docker_ask) struct docker_ask k = { 0 };
+	struct engine_logs asked = *what;
 	int r;
 
-	lines = lines < 1 ? 1 : lines > LINES_MAX ? LINES_MAX : lines;
-	r = logs_ask(d, ref, lines, &k, e);
-	if (r < 0 && e->code == ERR_UPSTREAM && lines > LOGS_FEW)
-		r = logs_ask(d, ref, LOGS_FEW, &k, e);
+	asked.lines = what->lines < 1 ? 1 : what->lines > LINES_MAX ? LINES_MAX : what->lines;
+	r = logs_ask(d, ref, &asked, &k, e);
+	if (r < 0 && e->code == ERR_UPSTREAM && asked.lines > LOGS_FEW) {
+		asked.lines = LOGS_FEW;
+		r = logs_ask(d, ref, &asked, &k, e);
+	}
 	if (r < 0)
 		return -1;
 	if (k.res.status != 200)
@@ -277,7 +281,7 @@ static const struct engine_verbs verbs = {
 	.inspect = docker_inspect,
 	.list = docker_list,
 	.events = docker_events,
-	.logs_tail = docker_logs_tail,
+	.logs = docker_logs,
 };
 
 /* "unix:///path", or "tcp://addr:port", which is http in all but name. */

@@ -100,6 +100,13 @@ struct engine_info {
 	char api_version[16]; /* the newest it speaks */
 };
 
+/* Which part of a container's log. */
+struct engine_logs {
+	int lines;         /* the last so many, 1..1000 */
+	const char *since; /* only later ones: unix seconds, as "1785200000.123456789"; NULL: all */
+	bool has_times;    /* each line begins with its time, RFC 3339 with nanoseconds */
+};
+
 struct engine {
 	const struct engine_verbs *verbs;
 };
@@ -121,8 +128,8 @@ struct engine_verbs {
 	            struct err *e);
 	int (*events)(struct engine *g, long long since_ns, engine_on_event *on_event, void *ctx,
 	              const volatile bool *stop, struct err *e);
-	int (*logs_tail)(struct engine *g, const char *ref, int lines, struct arena *a,
-	                 const char **ret, struct err *e);
+	int (*logs)(struct engine *g, const char *ref, const struct engine_logs *what,
+	            struct arena *a, const char **ret, struct err *e);
 };
 
 /*
@@ -223,12 +230,20 @@ static inline int engine_events(struct engine *g, long long since_ns, engine_on_
 	return g->verbs->events(g, since_ns, on_event, ctx, stop, e);
 }
 
-/* The last lines (1..1000) of both its outputs, in order, zero-ended, in the arena, at most
- * ENGINE_LOGS_MAX bytes of them; may hold any bytes but zero. */
+/* Lines of both its outputs, in order, zero-ended, in the arena, at most ENGINE_LOGS_MAX bytes of
+ * them; may hold any bytes but zero. */
+static inline int engine_logs(struct engine *g, const char *ref, const struct engine_logs *what,
+                              struct arena *a, const char **ret, struct err *e)
+{
+	return g->verbs->logs(g, ref, what, a, ret, e);
+}
+
 static inline int engine_logs_tail(struct engine *g, const char *ref, int lines, struct arena *a,
                                    const char **ret, struct err *e)
 {
-	return g->verbs->logs_tail(g, ref, lines, a, ret, e);
+	const struct engine_logs what = { .lines = lines };
+
+	return engine_logs(g, ref, &what, a, ret, e);
 }
 
 OWN_DEFINE(engine, struct engine *, engine_close)

@@ -1,5 +1,7 @@
 #include "outbox.h"
 
+#include "activity/activity.h"
+
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -45,7 +47,8 @@ static const char *or_null(const char *text)
 
 int outbox_add_status(struct pg_conn *c, const struct instance *i, struct err *e)
 {
-	char observed[CLOCK_TEXT_SIZE] = "";
+	char observed[CLOCK_TEXT_SIZE] = "", summary[INSTANCE_REASON_SIZE + 32];
+	const struct activity what = { "status", "platform", summary, i->trace_id };
 	struct instance_status_evt ev = {
 		.instance_id = i->id,
 		.status = instance_status_name(i->status),
@@ -55,7 +58,11 @@ int outbox_add_status(struct pg_conn *c, const struct instance *i, struct err *e
 
 	if (i->observed_ms)
 		ev.observed_at = clock_text(i->observed_ms, observed);
-	return outbox_add(c, SUBJ_EVT_INSTANCE_STATUS, i->id, i->trace_id, &ev, e);
+	if (outbox_add(c, SUBJ_EVT_INSTANCE_STATUS, i->id, i->trace_id, &ev, e) < 0)
+		return -1;
+	snprintf(summary, sizeof(summary), "%s%s%s", ev.status, i->reason[0] ? ": " : "",
+	         i->reason);
+	return activity_add(c, i->user_id, i->id, &what, e);
 }
 
 int outbox_add_channel(struct pg_conn *c, const struct instance *i, const char *reason,
@@ -64,9 +71,14 @@ int outbox_add_channel(struct pg_conn *c, const struct instance *i, const char *
 	struct channel_evt ev = { .instance_id = i->id,
 		                  .channel = "telegram",
 		                  .reason = or_null(reason) };
+	const struct activity what = { i->is_channel_up ? "channel_connected"
+		                                        : "channel_disconnected",
+		                       "platform", ev.reason, i->trace_id };
 
-	return outbox_add(c, i->is_channel_up ? SUBJ_EVT_CHANNEL_UP : SUBJ_EVT_CHANNEL_DOWN, i->id,
-	                  i->trace_id, &ev, e);
+	if (outbox_add(c, i->is_channel_up ? SUBJ_EVT_CHANNEL_UP : SUBJ_EVT_CHANNEL_DOWN, i->id,
+	               i->trace_id, &ev, e) < 0)
+		return -1;
+	return activity_add(c, i->user_id, i->id, &what, e);
 }
 
 int outbox_add_drift(struct pg_conn *c, const char *instance_id, const char *trace_id,

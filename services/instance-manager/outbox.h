@@ -17,7 +17,8 @@
 int outbox_add(struct pg_conn *c, enum subject_id subject, const char *key, const char *trace_id,
                const void *in, struct err *e);
 
-/* What is told of an instance, by the name of the event. reason "": none. */
+/* What is told of an instance, by the name of the event. reason "": none. Status and channel are
+ * also entries of its timeline. */
 int outbox_add_status(struct pg_conn *c, const struct instance *i, struct err *e);
 int outbox_add_channel(struct pg_conn *c, const struct instance *i, const char *reason,
                        struct err *e);

@@ -1,5 +1,7 @@
 #include "record.h"
 
+#include "activity/activity.h"
+
 int record_begin(struct pg_conn *c, const struct instance *i, struct err *e)
 {
 	static const char sql[] =
@@ -36,9 +38,11 @@ int record_audit(struct pg_conn *c, const struct instance *i, const char *actor,
 	static const char sql[] =
 		"INSERT INTO audit_instance (instance_id, user_id, actor, action, detail, trace_id)"
 		" VALUES ($1, $2, $3, $4, $5, $6)";
+	const struct activity what = { action, actor, detail, i->trace_id };
 	const char *user_id = i->user_id[0] ? i->user_id : NULL;
 
-	return pg_query(c, sql,
-	                (const char *[]){ i->id, user_id, actor, action, detail, i->trace_id }, 6,
-	                NULL, e);
+	if (pg_query(c, sql, (const char *[]){ i->id, user_id, actor, action, detail, i->trace_id },
+	             6, NULL, e) < 0)
+		return -1;
+	return user_id ? activity_add(c, user_id, i->id, &what, e) : 0;
 }

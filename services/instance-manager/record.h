@@ -13,7 +13,7 @@ int record_begin(struct pg_conn *c, const struct instance *i, struct err *e);
 int record_step(struct pg_conn *c, const char *instance_id, const char *step, struct err *e);
 int record_end(struct pg_conn *c, const char *instance_id, const char *error, struct err *e);
 
-/* actor: "user" or "platform". user_id and detail may be NULL. */
+/* Also an entry of the instance's timeline. actor: "user" or "platform". user_id and detail may be NULL. */
 int record_audit(struct pg_conn *c, const struct instance *i, const char *actor, const char *action,
                  const char *detail, struct err *e);
 

@@ -1,5 +1,7 @@
 #include "sweep.h"
 
+#include "activity/activity.h"
+
 #include "decide.h"
 #include "glance.h"
 #include "outbox.h"
@@ -236,7 +238,8 @@ int sweep_database(struct app *app, struct err *e)
 		"DELETE FROM operations WHERE finished_at < now() - interval '30 days'";
 	OWN(pg_conn) struct pg_conn *c = NULL;
 
-	if (pg_take(app->db, &c, e) < 0 || pg_query(c, sql, NULL, 0, NULL, e) < 0)
+	if (pg_take(app->db, &c, e) < 0 || pg_query(c, sql, NULL, 0, NULL, e) < 0 ||
+	    activity_purge(c, e) < 0)
 		return -1;
 	return once_purge(c, ONCE_INSTANCE, e);
 }

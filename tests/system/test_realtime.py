@@ -147,7 +147,7 @@ def test_events_come_in_order(ada: Person, bot: Bot, suite: Suite) -> None:
         frames = [f for f in ws.seen if f["event"] != "subscribed"]
 
     assert statuses(frames) == ["stopping", "stopped", "starting", "running"], ws.names()
-    assert {"channel.connected", "channel.disconnected"} >= {f["event"] for f in frames} - {"instance.status"}
+    assert {"channel.connected", "channel.disconnected", "instance.activity"} >= {f["event"] for f in frames} - {"instance.status"}
     numbers = [int(f["position"].split(":")[1]) for f in [first, *frames]]
     assert numbers == sorted(set(numbers)), "positions grow, and no event comes twice"
     for f in frames:

@@ -11,8 +11,8 @@
 #define LAST      4
 #define LAST_FROM 12 /* characters of a key of which the last may be shown */
 #define ASK_ARENA ((size_t)4 << 20)
-#define ASK_MS \
-	8000 /* of one instance: none is asked later, and the last one has PROVIDER_TIMEOUT_MS */
+/* Of one instance: none is asked later, and the last one has PROVIDER_TIMEOUT_MS. */
+#define ASK_MS 8000
 
 static int no_memory(struct err *e)
 {
