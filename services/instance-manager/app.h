@@ -76,6 +76,7 @@ void app_wake(struct app *app);
 int provider_check_new(struct app *app, const struct provider_req *in, struct err *e);
 
 bus_handler on_provider_list, on_provider_put, on_provider_delete, on_model_list;
+bus_handler on_settings_get, on_settings_update, on_persona_list;
 bus_handler on_activity_list, on_activity_add, on_logs;
 bus_handler on_memory_list, on_memory_get, on_memory_put, on_memory_delete;
 

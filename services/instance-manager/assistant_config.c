@@ -1,5 +1,7 @@
 #include "assistant_config.h"
 
+#include "settings/settings.h"
+
 /* Of the default model's provider, which the platform pays for. *ret false: it has none. */
 static bool platform_provider(const struct app *app, char name[OPENCLAW_PROVIDER_NAME_MAX + 1],
                               struct openclaw_provider *ret)
@@ -52,6 +54,19 @@ int assistant_config_check(const struct app *app, const char *model,
 		list[i] = own[i];
 	add_platform_provider(app, &config, list, name);
 	return openclaw_config_text(&config, &a, &text, e);
+}
+
+int assistant_model_check(const struct app *app, struct pg_conn *c, const struct instance *i,
+                          struct arena *a, struct err *e)
+{
+	struct store_secrets sealed;
+
+	/* Sealed keys are as good as open ones here: only their presence is asked for. */
+	if (store_secrets(c, i, a, &sealed, e) < 0)
+		return -1;
+	for (size_t k = 0; k < sealed.provider_count; k++)
+		sealed.providers[k].api_key = "sealed";
+	return assistant_config_check(app, i->model, sealed.providers, sealed.provider_count, e);
 }
 
 static int open_secret(const struct app *app, const struct instance *i, const char *column,
@@ -140,8 +155,10 @@ int assistant_config_text(const struct app *app, struct pg_conn *c, const struct
 		                          .model = i->model,
 		                          .providers = list };
 	struct store_secrets sealed;
+	struct settings settings;
 
-	if (store_secrets(c, i, a, &sealed, e) < 0 ||
+	if (settings_load(c, i->user_id, i->id, i->owner_telegram_id, &settings, e) < 0 ||
+	    store_secrets(c, i, a, &sealed, e) < 0 ||
 	    assistant_gateway_token(app, i, a, &config.gateway_token, e) < 0 ||
 	    open_secret(app, i, ASSISTANT_BOT_TOKEN, sealed.bot_token_encrypted, a,
 	                &config.bot_token, e) < 0)
@@ -150,6 +167,10 @@ int assistant_config_text(const struct app *app, struct pg_conn *c, const struct
 	if (open_providers(app, i, &sealed, a, list, e) < 0)
 		return -1;
 	config.provider_count = sealed.provider_count;
+	config.access = settings.access;
+	config.allowed = settings.allowed;
+	config.allowed_count = settings.allowed_count;
+	config.is_shared = settings.is_shared;
 	add_platform_provider(app, &config, list, name);
 	return openclaw_config_text(&config, a, ret, e);
 }

@@ -14,6 +14,10 @@
 int assistant_config_check(const struct app *app, const char *model,
                            const struct openclaw_provider *own, size_t own_count, struct err *e);
 
+/* Is an instance's model one that its keys reach? ERR_INVALID as above. */
+int assistant_model_check(const struct app *app, struct pg_conn *c, const struct instance *i,
+                          struct arena *a, struct err *e);
+
 /* The text, in the arena, which wipes it. ERR_INVALID: the settings make no config; ERR_INTERNAL:
  * a secret does not open. */
 int assistant_config_text(const struct app *app, struct pg_conn *c, const struct instance *i,

@@ -205,20 +205,6 @@ static bool apply_update(const struct instance_update_req *in, struct instance *
 	return is_config;
 }
 
-/* Is the new model one that the keys of this instance reach? */
-static int check_new_model(struct app *app, struct pg_conn *db, const struct instance *i,
-                           struct arena *a, struct err *e)
-{
-	struct store_secrets sealed;
-
-	/* Sealed keys are as good as open ones here: only their presence is asked for. */
-	if (store_secrets(db, i, a, &sealed, e) < 0)
-		return -1;
-	for (size_t k = 0; k < sealed.provider_count; k++)
-		sealed.providers[k].api_key = "sealed";
-	return assistant_config_check(app, i->model, sealed.providers, sealed.provider_count, e);
-}
-
 static int write_update(struct call *c, const struct telegram_bot *bot, struct instance *ret,
                         struct err *e)
 {
@@ -235,7 +221,8 @@ static int write_update(struct call *c, const struct telegram_bot *bot, struct i
 	before = i;
 	if (apply_update(in, &i))
 		i.config_generation++;
-	if (strcmp(i.model, before.model) != 0 && check_new_model(app, db, &i, &c->arena, e) < 0)
+	if (strcmp(i.model, before.model) != 0 &&
+	    assistant_model_check(app, db, &i, &c->arena, e) < 0)
 		return -1;
 	if (in->bot_token && bot_seal(app, &i, in->bot_token, bot, &c->arena, &sealed, e) < 0)
 		return -1;

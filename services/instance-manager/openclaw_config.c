@@ -148,31 +148,42 @@ static bool add_gateway(cJSON *root, const struct openclaw_config *in)
 	       cJSON_AddFalseToObject(ui, "enabled") && cJSON_AddTrueToObject(admin, "enabled");
 }
 
-/* Several people who pair must not read each other: each gets a session. The one owner shares his
- * with the dashboard. */
+static bool add_allowed(cJSON *telegram, const struct openclaw_config *in)
+{
+	cJSON *allow = cJSON_AddArrayToObject(telegram, "allowFrom");
+	char id[24];
+
+	for (size_t i = 0; i <= in->allowed_count; i++) {
+		long long who = i ? in->allowed[i - 1] : in->owner_telegram_id;
+
+		snprintf(id, sizeof(id), "%lld", who);
+		if (who > 0 && !cJSON_AddItemToArray(allow, cJSON_CreateString(id)))
+			return false;
+	}
+	/* OpenClaw's own word for anybody. */
+	return in->access != OPENCLAW_OPEN || cJSON_AddItemToArray(allow, cJSON_CreateString("*"));
+}
+
+/* People who do not share a session must not read each other. */
 static bool add_telegram(cJSON *root, const struct openclaw_config *in)
 {
+	static const char *const policies[] = { [OPENCLAW_PAIRING] = "pairing",
+		                                [OPENCLAW_ALLOWLIST] = "allowlist",
+		                                [OPENCLAW_OPEN] = "open" };
 	cJSON *channels = cJSON_AddObjectToObject(root, "channels");
 	cJSON *telegram = cJSON_AddObjectToObject(channels, "telegram");
 	cJSON *session = cJSON_AddObjectToObject(root, "session");
-	const bool has_owner = in->owner_telegram_id > 0;
-	char owner[24];
-	const char *const allowed[] = { owner };
-	cJSON *allow;
 
 	if (!cJSON_AddTrueToObject(telegram, "enabled") ||
 	    !add_text(telegram, "botToken", in->bot_token) ||
 	    (is_given(in->telegram_api_url) &&
 	     !add_text(telegram, "apiRoot", in->telegram_api_url)) ||
-	    !add_text(telegram, "dmPolicy", has_owner ? "allowlist" : "pairing") ||
-	    !add_text(session, "dmScope", has_owner ? "main" : "per-channel-peer"))
+	    !add_text(telegram, "dmPolicy", policies[in->access]) ||
+	    !add_text(session, "dmScope", in->is_shared ? "main" : "per-channel-peer"))
 		return false;
-	if (!has_owner)
+	if (in->access == OPENCLAW_PAIRING && !in->owner_telegram_id && !in->allowed_count)
 		return true;
-
-	snprintf(owner, sizeof(owner), "%lld", in->owner_telegram_id);
-	allow = cJSON_CreateStringArray(allowed, 1);
-	return allow && cJSON_AddItemToObject(telegram, "allowFrom", allow);
+	return add_allowed(telegram, in);
 }
 
 static bool add_model(cJSON *provider, const char *id)

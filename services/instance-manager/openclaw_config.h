@@ -21,12 +21,24 @@ struct openclaw_provider {
 	const char *base_url; /* of an OpenAI-compatible API */
 };
 
+#define OPENCLAW_ALLOWED_MAX 50 /* people beside the owner who may write */
+
+enum openclaw_access {
+	OPENCLAW_PAIRING,   /* whoever is approved; those who are allowed are so already */
+	OPENCLAW_ALLOWLIST, /* those who are allowed */
+	OPENCLAW_OPEN,      /* anybody */
+};
+
 struct openclaw_config {
 	const char *gateway_token;
 	const char *bot_token;
 	const char *telegram_api_url; /* NULL or "": OpenClaw's own default */
-	long long owner_telegram_id;  /* only this person may write; 0: people pair */
-	const char *model;            /* "provider/model" */
+	enum openclaw_access access;
+	long long owner_telegram_id; /* one who is allowed; 0: none */
+	const long long *allowed;    /* others, by their Telegram ids */
+	size_t allowed_count;        /* at most OPENCLAW_ALLOWED_MAX */
+	bool is_shared;              /* all who write share one session, with the dashboard */
+	const char *model;           /* "provider/model" */
 	const struct openclaw_provider *providers;
 	size_t provider_count;
 };

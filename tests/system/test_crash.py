@@ -39,7 +39,7 @@ STEPS = {
     "outbox": "published",
 }
 # Tested beside what they belong to: test_memory.
-ELSEWHERE = {"memory.written", "memory.placed", "provider.wanted"}
+ELSEWHERE = {"memory.written", "memory.placed", "provider.wanted", "settings.wanted"}
 IM_POINTS = [f"{operation}.{step}" for operation, steps in STEPS.items() for step in steps.split()]
 
 

@@ -107,20 +107,6 @@ int provider_check_new(struct app *app, const struct provider_req *in, struct er
 	return check_provider(app, &p, &a, e) < 0 ? err_under(e, "provider") : 0;
 }
 
-/* Is the model that the instance has still one that it can reach? */
-static int check_model(struct app *app, struct pg_conn *db, const struct instance *i,
-                       struct arena *a, struct err *e)
-{
-	struct store_secrets sealed;
-
-	/* Sealed keys are as good as open ones here: only their presence is asked for. */
-	if (store_secrets(db, i, a, &sealed, e) < 0)
-		return -1;
-	for (size_t k = 0; k < sealed.provider_count; k++)
-		sealed.providers[k].api_key = "sealed";
-	return assistant_config_check(app, i->model, sealed.providers, sealed.provider_count, e);
-}
-
 static int put(struct call *c, const struct provider_put_req *in, struct err *e)
 {
 	struct app *app = c->app;
@@ -188,7 +174,7 @@ int on_provider_delete(struct call *c, struct err *e)
 	    change_lock(db, &c->ctx, in->instance_id, &i, e) < 0 ||
 	    provider_store_delete(db, &i, in->name, e) < 0)
 		return -1;
-	if (check_model(app, db, &i, &c->arena, e) < 0)
+	if (assistant_model_check(app, db, &i, &c->arena, e) < 0)
 		return e->code == ERR_INVALID
 		               ? err_set(e, ERR_CONFLICT,
 		                         "its model %s needs this provider: choose another first",

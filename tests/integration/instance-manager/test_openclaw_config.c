@@ -79,26 +79,38 @@ static void validate_all(const struct openclaw_config *configs, const char *cons
 
 static void openclaw_takes_every_config_we_write(void **state)
 {
-	static const char *const what[] = { "an owner", "people who pair", "no key",
-		                            "a known provider beside another" };
+	static const char *const what[] = {
+		"an owner", "people who pair",
+		"no key",   "a known provider beside another",
+		"anybody",  "people who pair beside some who need not"
+	};
+	static const long long others[] = { 7, 8 };
 	const struct openclaw_config usual = { .gateway_token = TOKEN,
 		                               .bot_token = BOT,
 		                               .telegram_api_url = "http://10.0.0.1:8081",
+		                               .access = OPENCLAW_ALLOWLIST,
 		                               .owner_telegram_id = 4242,
+		                               .is_shared = true,
 		                               .model = "acme/small-1",
 		                               .providers = &own,
 		                               .provider_count = 1 };
-	struct openclaw_config configs[] = { usual, usual, usual, usual };
+	struct openclaw_config configs[] = { usual, usual, usual, usual, usual, usual };
 
 	(void)state;
 	if (!image)
 		skip();
+	configs[1].access = OPENCLAW_PAIRING;
 	configs[1].owner_telegram_id = 0;
 	configs[1].telegram_api_url = NULL;
 	configs[2].providers = &bare;
 	configs[3].providers = both;
 	configs[3].provider_count = COUNT(both);
 	configs[3].model = "openai/gpt-5.5";
+	configs[4].access = OPENCLAW_OPEN;
+	configs[4].is_shared = false;
+	configs[5].access = OPENCLAW_PAIRING;
+	configs[5].allowed = others;
+	configs[5].allowed_count = COUNT(others);
 	validate_all(configs, what, COUNT(configs));
 }
 

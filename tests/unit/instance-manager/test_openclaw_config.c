@@ -14,7 +14,9 @@ static struct openclaw_config usual(void)
 	return (struct openclaw_config){
 		.gateway_token = GATEWAY,
 		.bot_token = BOT,
+		.access = OPENCLAW_ALLOWLIST,
 		.owner_telegram_id = 4242,
+		.is_shared = true,
 		.model = "acme/small-1",
 		.providers = &own,
 		.provider_count = 1,
@@ -86,8 +88,9 @@ static void config_is_as_openclaw_wants_it(void **state)
 	expect(&in, "channels.telegram.apiRoot", "\"http://10.0.0.1:8081\"");
 }
 
-static void owner_alone_may_write_or_people_pair(void **state)
+static void those_may_write_who_are_let_in(void **state)
 {
+	static const long long others[] = { 7, 8 };
 	struct openclaw_config in = usual();
 
 	(void)state;
@@ -95,10 +98,23 @@ static void owner_alone_may_write_or_people_pair(void **state)
 	expect(&in, "channels.telegram.allowFrom", "[\"4242\"]");
 	expect(&in, "session.dmScope", "\"main\"");
 
-	in.owner_telegram_id = 0;
+	in.allowed = others;
+	in.allowed_count = COUNT(others);
+	expect(&in, "channels.telegram.allowFrom", "[\"4242\",\"7\",\"8\"]");
+
+	in.access = OPENCLAW_PAIRING;
+	in.is_shared = false;
 	expect(&in, "channels.telegram.dmPolicy", "\"pairing\"");
-	expect(&in, "channels.telegram.allowFrom", NULL);
+	expect(&in, "channels.telegram.allowFrom", "[\"4242\",\"7\",\"8\"]");
 	expect(&in, "session.dmScope", "\"per-channel-peer\"");
+
+	in.owner_telegram_id = 0;
+	in.allowed_count = 0;
+	expect(&in, "channels.telegram.allowFrom", NULL);
+
+	in.access = OPENCLAW_OPEN;
+	expect(&in, "channels.telegram.dmPolicy", "\"open\"");
+	expect(&in, "channels.telegram.allowFrom", "[\"*\"]");
 }
 
 static void provider_is_declared_as_far_as_openclaw_needs(void **state)
@@ -276,7 +292,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(config_is_as_openclaw_wants_it),
-		cmocka_unit_test(owner_alone_may_write_or_people_pair),
+		cmocka_unit_test(those_may_write_who_are_let_in),
 		cmocka_unit_test(provider_is_declared_as_far_as_openclaw_needs),
 		cmocka_unit_test(same_input_gives_same_bytes),
 		cmocka_unit_test(models_are_checked),
