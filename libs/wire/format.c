@@ -28,7 +28,8 @@ static bool is_letter(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/* Labels of letters, digits and inner hyphens; the last has a letter, or it is an IP address. */
+/* Labels of letters, digits and inner hyphens; the last has a letter, or it is an IP address. What is
+ * not ASCII is a letter here: which of it may be in a name is for IDNA to say (libidn2). */
 static bool is_domain(const char *s)
 {
 	size_t label = 0;
@@ -41,10 +42,11 @@ static bool is_domain(const char *s)
 			has_dot = true;
 			has_letter = false;
 			label = 0;
-		} else if (is_letter(*s) || is_digit(*s) || (*s == '-' && label > 0)) {
+		} else if (is_letter(*s) || is_digit(*s) || (*s & 0x80) ||
+		           (*s == '-' && label > 0)) {
 			if (++label > 63)
 				return false;
-			has_letter |= is_letter(*s);
+			has_letter |= is_letter(*s) || (*s & 0x80);
 		} else {
 			return false;
 		}
@@ -58,8 +60,11 @@ static const char *check_email(const char *s)
 	const char *at = strrchr(s, '@');
 	size_t local = at ? (size_t)(at - s) : 0;
 
-	if (!at || local == 0 || local > 64 || strlen(s) > 254 || !is_visible(s))
+	if (!at || local == 0 || local > 64 || strlen(s) > 254)
 		return wrong;
+	for (const char *p = s; p < at; p++)
+		if (*p <= ' ' || *p >= 0x7f)
+			return wrong;
 	if (strcspn(s, "@\"(),:;<>[\\]") != local || s[0] == '.' || at[-1] == '.' ||
 	    strstr(s, ".."))
 		return wrong;

@@ -7,7 +7,8 @@
  * The `format` keywords that a schema may use, each with its check (one row a format, format.c):
  *
  *	uuid       lower case, 8-4-4-4-12
- *	email      local@domain with a dot in the domain, no IP address; ASCII; nothing quoted (RFC 5321)
+ *	email      local@domain with a dot in the domain, no IP address; nothing quoted (RFC 5321); ASCII
+ *	           before the @, in the domain what IDNA makes of it
  *	timestamp  RFC 3339 in UTC with milliseconds
  *	line       text on one line: no control characters or line ends, no space at either end
  *	token      visible ASCII without spaces

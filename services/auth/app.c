@@ -1,6 +1,8 @@
 #include "app.h"
 
 #include "deletion.h"
+#include "mail/courier.h"
+#include "mail/deliver.h"
 #include "revoked.h"
 #include "store/migrate.h"
 #include "store/once.h"
@@ -9,7 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define BACKGROUND  3     /* connections for keeper, deletion and sweep */
+#define BACKGROUND  4     /* connections for keeper, deletion, sweep and courier */
 #define DATABASE_MS 30000 /* how long a start waits for PostgreSQL */
 #define REDIS_CONNS 8
 
@@ -42,6 +44,7 @@ int app_check(void *ctx, struct err *e)
 	struct app *app = ctx;
 
 	if (token_keys_new(app->jwt_secret, app->jwt_secret_previous, &app->keys, e) < 0 ||
+	    deliver_check(app, e) < 0 ||
 	    redis_open(app->redis_url, REDIS_CONNS, &app->redis, e) < 0)
 		return -1;
 	return pg_pool_open(app->database_url, "zaki-auth", connections(app), &app->db, e);
@@ -57,9 +60,23 @@ int app_start(void *ctx, struct bus *b, struct err *e)
 	/* The keeper first: the others wake it. */
 	if (ticker_start(revoked_keep, app, KEEPER_PERIOD_MS, &app->keeper, e) < 0 ||
 	    ticker_start(deletion_work, app, DELETION_PERIOD_MS, &app->deletion, e) < 0 ||
+	    ticker_start(courier_work, app, COURIER_PERIOD_MS, &app->courier, e) < 0 ||
 	    ticker_start(sweep_work, app, SWEEP_PERIOD_MS, &app->sweep, e) < 0)
 		return -1;
 	return 0;
+}
+
+bool app_is_stopping(const struct app *app)
+{
+	return __atomic_load_n(&app->is_stopping, __ATOMIC_RELAXED);
+}
+
+/* A mail under way is given up, and sent again by whoever comes next. */
+void app_quiesce(void *ctx)
+{
+	struct app *app = ctx;
+
+	__atomic_store_n(&app->is_stopping, true, __ATOMIC_RELAXED);
 }
 
 /* The bus has drained: nothing wakes the tickers any more but each other. */
@@ -68,6 +85,7 @@ void app_stop(void *ctx)
 	struct app *app = ctx;
 
 	ticker_stop(app->sweep);
+	ticker_stop(app->courier);
 	ticker_stop(app->deletion);
 	ticker_stop(app->keeper);
 	pg_pool_close(app->db);

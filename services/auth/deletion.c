@@ -2,6 +2,7 @@
 
 #include "api_key.h"
 #include "audit.h"
+#include "mail/outbox.h"
 #include "session.h"
 #include "store/once.h"
 
@@ -59,7 +60,9 @@ int deletion_begin(struct call *call, struct err *e)
 	struct app *app = call->app;
 	const struct bus_ctx *ctx = &call->ctx;
 	const char *params[] = { ctx->user_id, ctx->trace_id };
-	const struct session_ending all = { ctx, ctx->user_id, NULL, END_DELETED, AUDIT_NONE };
+	const struct session_ending all = {
+		ctx, ctx->user_id, NULL, END_DELETED, AUDIT_NONE, NULL
+	};
 	OWN(pg_conn) struct pg_conn *c = NULL;
 	OWN(pg_tx) struct pg_tx tx = { 0 };
 	OWN(pg_result) PGresult *marked = NULL;
@@ -76,7 +79,8 @@ int deletion_begin(struct call *call, struct err *e)
 		                                       "the account is not there any more");
 	}
 	if (pg_query(c, sql_begin, params, COUNT(params), NULL, e) < 0 ||
-	    session_end_all(app, c, &all, e) < 0 || api_key_revoke(app, c, ctx, NULL, e) < 0 ||
+	    session_end_all(app, c, &all, NULL, e) < 0 ||
+	    api_key_revoke(app, c, ctx, NULL, e) < 0 ||
 	    audit_write(c, ctx, AUDIT_DELETE_ASKED, ctx->user_id, ctx->session_id, e) < 0 ||
 	    pg_commit(&tx, e) < 0)
 		return -1;
@@ -172,7 +176,7 @@ static int erase(struct app *app, struct pg_conn *c, const struct job *job, bool
 		return 0;
 	/* Sessions, tokens, audit rows and the deletion itself go with the user's row. What stays of
 	 * it is one line that names nobody. */
-	if (once_forget(c, ONCE_AUTH, user_id, e) < 0 ||
+	if (once_forget(c, ONCE_AUTH, user_id, e) < 0 || outbox_forget(c, user_id, e) < 0 ||
 	    pg_query(c, sql_erase, &user_id, 1, NULL, e) < 0 ||
 	    audit_write(c, &nobody, AUDIT_DELETED, NULL, NULL, e) < 0)
 		return -1;

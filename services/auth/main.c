@@ -2,6 +2,7 @@
  * is in sql/. */
 
 #include "app.h"
+#include "mail/courier.h"
 
 /* clang-format off */
 static const struct conf_key conf[] = {
@@ -18,6 +19,20 @@ static const struct conf_key conf[] = {
 	  "Passwords hashed at once, 64 MiB each; 0: one a core" },
 	{ "HASH_QUEUE_MAX",      CONF_INT, offsetof(struct app, hash_queue_max),      "64",    1,   4096,  false,
 	  "Sign-ins that wait for their hash; more are answered 503" },
+	{ "PUBLIC_URL",          CONF_STR, offsetof(struct app, public_url), "http://localhost:8080", 8, 255, false,
+	  "Where people reach the platform; links in mails begin with it" },
+	{ "SMTP_URL",            CONF_STR, offsetof(struct app, smtp_url),            "",    0,   4096,  true,
+	  "Mail server: smtp[s]://[USER:PASSWORD@]HOST[:PORT]; without it mails are files in MAIL_DIR" },
+	{ "SMTP_TLS",            CONF_STR, offsetof(struct app, smtp_tls),            "require", 3, 7,   false,
+	  "require: smtp:// must offer STARTTLS; off: mails go in the clear, to a relay on this machine" },
+	{ "MAIL_FROM",           CONF_STR, offsetof(struct app, mail_from), "noreply@zaki.invalid", 3, 254, false,
+	  "Address that mails come from" },
+	{ "MAIL_DIR",            CONF_STR, offsetof(struct app, mail_dir),            "",    0,   4096,  false,
+	  "Folder for mails where there is no SMTP_URL" },
+	{ "MAIL_RETRY_S",        CONF_SEC, offsetof(struct app, mail_retry_s),        "10",  1,   3600,  false,
+	  "Pause after a mail's first failed try; it doubles from try to try" },
+	{ "REAUTH_S",            CONF_SEC, offsetof(struct app, reauth_s),            "300", 30,  86400, false,
+	  "How long a sign-in or re-authentication is good for what is sensitive" },
 };
 
 static const struct bus_route routes[] = {
@@ -26,6 +41,18 @@ static const struct bus_route routes[] = {
 	{ SUBJ_AUTH_REFRESH,   on_refresh,       POOL_MAIN },
 	{ SUBJ_AUTH_LOGOUT,    on_logout,        POOL_MAIN },
 	{ SUBJ_AUTH_WS_TICKET, on_ws_ticket,     POOL_MAIN },
+	{ SUBJ_AUTH_VERIFY_EMAIL,        on_verify_email,        POOL_MAIN },
+	{ SUBJ_AUTH_RESEND_VERIFICATION, on_resend_verification, POOL_MAIN },
+	{ SUBJ_AUTH_FORGOT_PASSWORD,     on_forgot_password,     POOL_MAIN },
+	{ SUBJ_AUTH_RESET_PASSWORD,      on_reset_password,      POOL_HASH },
+	{ SUBJ_AUTH_CHANGE_PASSWORD,     on_change_password,     POOL_HASH },
+	{ SUBJ_AUTH_CHANGE_EMAIL,        on_change_email,        POOL_MAIN },
+	{ SUBJ_AUTH_CONFIRM_EMAIL,       on_confirm_email,       POOL_MAIN },
+	{ SUBJ_AUTH_REAUTHENTICATE,      on_reauthenticate,      POOL_HASH },
+	{ SUBJ_AUTH_SESSION_LIST,        on_session_list,        POOL_MAIN },
+	{ SUBJ_AUTH_SESSION_END,         on_session_end,         POOL_MAIN },
+	{ SUBJ_AUTH_SESSION_END_OTHERS,  on_session_end_others,  POOL_MAIN },
+	{ SUBJ_AUDIT_LIST,               on_audit_list,          POOL_MAIN },
 	{ SUBJ_USER_GET,       on_user_get,      POOL_MAIN },
 	{ SUBJ_USER_UPDATE,    on_user_update,   POOL_MAIN },
 	{ SUBJ_USER_DELETE,    on_user_delete,   POOL_MAIN },
@@ -45,6 +72,7 @@ static const struct svc_pool pools[] = {
 static const struct svc_health health[] = {
 	{ "postgres", app_check_postgres },
 	{ "redis",    app_check_redis },
+	{ "mail",     courier_check },
 };
 /* clang-format on */
 
@@ -59,6 +87,7 @@ static const struct svc_def def = {
 	.once = &app_once,
 	.check = app_check,
 	.start = app_start,
+	.quiesce = app_quiesce,
 	.stop = app_stop,
 };
 

@@ -59,8 +59,8 @@ int on_logout(struct call *call, struct err *e)
 	OWN(pg_conn) struct pg_conn *c = NULL;
 	OWN(pg_tx) struct pg_tx tx = { 0 };
 	char user_id[UUID_SIZE], session_id[UUID_SIZE];
-	const struct session_ending what = { &call->ctx, user_id, session_id, END_LOGOUT,
-		                             AUDIT_SIGNED_OUT };
+	const struct session_ending what = { &call->ctx, user_id,          session_id,
+		                             END_LOGOUT, AUDIT_SIGNED_OUT, NULL };
 
 	if (pg_take(app->db, &c, e) < 0 || pg_begin(c, &tx, e) < 0 ||
 	    logout_of(call, c, user_id, session_id, e) < 0 || session_end(app, c, &what, e) < 0 ||

@@ -28,15 +28,6 @@ static char fold(char c)
 	return c;
 }
 
-void email_fold(const char *email, char out[EMAIL_SIZE])
-{
-	size_t i = 0;
-
-	for (; i < EMAIL_SIZE - 1 && email[i]; i++)
-		out[i] = fold(email[i]);
-	out[i] = '\0';
-}
-
 /* "aaaaaaaa", "12345678", "hgfedcba": each byte is the one before it, or one more, or one less. */
 static bool is_run(const char *s)
 {

@@ -16,17 +16,12 @@
 #define PASSWORD_OPSLIMIT  2
 #define PASSWORD_MEMLIMIT  ((size_t)64 << 20) /* bytes */
 
-/* ERR_INVALID naming the field "password". email: as email_fold() leaves it. Pure. */
+/* ERR_INVALID naming the field "password". email: as email_normal() leaves it. Pure. */
 int password_check(const char *password, const char *email, struct err *e);
 
 int password_hash(const char *password, char ret[PASSWORD_HASH_SIZE], struct err *e);
 
 /* Whether it is the password of that hash. NULL: of nobody's, which takes just as long. */
 bool password_fits(const char *password, const char *hash);
-
-/* An address as it is kept and looked for: ASCII letters in lower case. out holds EMAIL_SIZE; what
- * the schema lets through fits. */
-#define EMAIL_SIZE 256
-void email_fold(const char *email, char out[EMAIL_SIZE]);
 
 #endif

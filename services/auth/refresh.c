@@ -112,8 +112,8 @@ static int end_family(struct call *call, struct pg_conn *c, struct pg_tx *tx, co
                       struct err *e)
 {
 	struct app *app = call->app;
-	const struct session_ending what = { &call->ctx, f->user_id, f->session_id,
-		                             END_TOKEN_REUSED, AUDIT_TOKEN_REUSED };
+	const struct session_ending what = { &call->ctx,       f->user_id,         f->session_id,
+		                             END_TOKEN_REUSED, AUDIT_TOKEN_REUSED, NULL };
 
 	if (session_end(app, c, &what, e) < 0 || pg_commit(tx, e) < 0)
 		return -1;

@@ -40,6 +40,10 @@ static const char sql_is_active[] =
 	" WHERE s.id = $1 AND s.user_id = $2 AND s.ended_at IS NULL AND s.expires_at > now()"
 	" AND u.status = 'active'";
 
+static const char sql_is_proven[] =
+	"SELECT proven_at > now() - make_interval(secs => $3::int) AS is_proven FROM sessions"
+	" WHERE id = $1 AND user_id = $2 AND ended_at IS NULL";
+
 static const char *const reasons[] = {
 	[END_LOGOUT] = "logout",
 	[END_REVOKED] = "revoked",
@@ -103,8 +107,9 @@ static int end_over_limit(struct app *app, struct pg_conn *c, const struct bus_c
 	if (pg_query(c, sql_over_limit, &user_id, 1, &res, e) < 0)
 		return -1;
 	for (int i = 0; i < PQntuples(res); i++) {
-		const struct session_ending what = { ctx, user_id, pg_text(res, i, "id"),
-			                             END_REVOKED, AUDIT_SESSION_LIMIT };
+		const struct session_ending what = {
+			ctx, user_id, pg_text(res, i, "id"), END_REVOKED, AUDIT_SESSION_LIMIT, NULL
+		};
 
 		if (session_end(app, c, &what, e) < 0)
 			return -1;
@@ -153,9 +158,10 @@ int session_end(struct app *app, struct pg_conn *c, const struct session_ending 
 }
 
 int session_end_all(struct app *app, struct pg_conn *c, const struct session_ending *what,
-                    struct err *e)
+                    long long *ret_count, struct err *e)
 {
 	OWN(pg_result) PGresult *res = NULL;
+	long long count = 0;
 
 	if (pg_query(c, sql_live, &what->user_id, 1, &res, e) < 0)
 		return -1;
@@ -163,9 +169,33 @@ int session_end_all(struct app *app, struct pg_conn *c, const struct session_end
 		struct session_ending one = *what;
 
 		one.session_id = pg_text(res, i, "id");
+		if (what->keep && strcmp(what->keep, one.session_id) == 0)
+			continue;
 		if (session_end(app, c, &one, e) < 0)
 			return -1;
+		count++;
 	}
+	if (ret_count)
+		*ret_count = count;
+	return 0;
+}
+
+int session_is_proven(const struct call *call, struct pg_conn *c, struct err *e)
+{
+	const struct app *app = call->app;
+	char seconds[24];
+	const char *params[] = { call->ctx.session_id, call->ctx.user_id, seconds };
+	OWN(pg_result) PGresult *res = NULL;
+
+	if (!call->ctx.session_id[0])
+		return err_set(e, ERR_FORBIDDEN, "only a signed-in person may do this");
+	snprintf(seconds, sizeof(seconds), "%lld", app->reauth_s);
+	if (pg_query(c, sql_is_proven, params, COUNT(params), &res, e) < 0)
+		return -1;
+	if (PQntuples(res) == 0)
+		return err_set(e, ERR_UNAUTHENTICATED, "the session has ended");
+	if (!pg_bool(res, 0, "is_proven"))
+		return err_set(e, ERR_REAUTH, "enter your password again first");
 	return 0;
 }
 

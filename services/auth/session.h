@@ -38,6 +38,7 @@ struct session_ending {
 	const char *user_id, *session_id;
 	enum session_end_reason reason;
 	enum audit_action audit;
+	const char *keep; /* session_end_all(): one that goes on; NULL: none */
 };
 
 /* Ends a session of the user, in the caller's transaction; one that has ended already stays as it
@@ -46,9 +47,13 @@ struct session_ending {
 int session_end(struct app *app, struct pg_conn *c, const struct session_ending *what,
                 struct err *e);
 
-/* The same for all sessions of the user; session_id is not read. */
+/* The same for all sessions of the user but keep; session_id is not read. *ret_count may be NULL. */
 int session_end_all(struct app *app, struct pg_conn *c, const struct session_ending *what,
-                    struct err *e);
+                    long long *ret_count, struct err *e);
+
+/* Whoever acts has proven lately (REAUTH_S) who they are, by a sign-in or a re-authentication in this
+ * session: what is sensitive asks for it. ERR_REAUTH, ERR_UNAUTHENTICATED. */
+int session_is_proven(const struct call *call, struct pg_conn *c, struct err *e);
 
 /* Whether it may act now. *ret_expires_s: unix seconds of its end. */
 int session_is_active(struct pg_conn *c, const char *user_id, const char *session_id, bool *ret,

@@ -1,5 +1,7 @@
 #include "sweep.h"
 
+#include "attempt.h"
+#include "mail/courier.h"
 #include "revoked.h"
 #include "session.h"
 #include "store/once.h"
@@ -26,14 +28,29 @@ static const char *const sql_remove[] = {
 	"DELETE FROM ended_sessions WHERE session_id IN (SELECT session_id FROM ended_sessions"
 	" WHERE ended_at < now() - interval '1 hour' AND in_redis_at IS NOT NULL"
 	" AND told_at IS NOT NULL LIMIT " TEXT(BATCH) ")",
+
+	"DELETE FROM mail_outbox WHERE id IN (SELECT id FROM mail_outbox WHERE state <> 'waiting'"
+	" AND ended_at < now() - interval '" TEXT(MAIL_KEEP_DAYS) " days' LIMIT " TEXT(BATCH) ")",
+
+	"DELETE FROM email_tokens WHERE hash IN (SELECT hash FROM email_tokens"
+	" WHERE expires_at < now() LIMIT " TEXT(BATCH) ")",
+
+	"DELETE FROM email_changes WHERE user_id IN (SELECT user_id FROM email_changes"
+	" WHERE expires_at < now() LIMIT " TEXT(BATCH) ")",
+
+	"DELETE FROM sign_in_failures WHERE (account, source) IN (SELECT account, source"
+	" FROM sign_in_failures WHERE last_at < now() - interval '" TEXT(
+		ATTEMPT_KEEP_S) " s'"
+				" LIMIT " TEXT(BATCH) ")",
 };
 
 static int end_one(struct app *app, struct pg_conn *c, const char *user_id, const char *session_id,
                    struct err *e)
 {
 	const struct bus_ctx nobody = { 0 };
-	const struct session_ending what = { &nobody, user_id, session_id, END_EXPIRED,
-		                             AUDIT_SESSION_EXPIRED };
+	const struct session_ending what = {
+		&nobody, user_id, session_id, END_EXPIRED, AUDIT_SESSION_EXPIRED, NULL
+	};
 	OWN(pg_tx) struct pg_tx tx = { 0 };
 
 	if (pg_begin(c, &tx, e) < 0 || session_end(app, c, &what, e) < 0)

@@ -32,10 +32,10 @@ def is_email(text):
     local, _, domain = text.rpartition("@")
     atom = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
     labels = domain.split(".")
-    label = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+    label = re.compile(r"[^\x00-/:-@\[-`{-\x7f]([^\x00-,./:-@\[-`{-\x7f]{0,61}[^\x00-/:-@\[-`{-\x7f])?")
     return (len(local) <= 64 and re.fullmatch(rf"{atom}(\.{atom})*", local) is not None
             and len(labels) > 1 and all(label.fullmatch(x) for x in labels)
-            and re.search("[A-Za-z]", labels[-1]) is not None)
+            and re.search("[^0-9-]", labels[-1]) is not None)
 
 
 @FORMATS.checks("timestamp", raises=ValueError)

@@ -18,6 +18,7 @@ from .process import Runner, Spec
 from .redis import Redis
 from .secrets import Secrets
 from .settings import DATABASE_URLS, NATS_URLS, Settings
+from .users import daemon_user
 
 SERVERS = ("nats", "postgres", "redis")
 PARTS = (*SERVERS, "engine", *daemons.ORDER, "edge")
@@ -134,6 +135,9 @@ class Wiring:
         for role, user in pg.ROLES.items():
             if user == name:
                 values["DATABASE_URL"] = self.database_url(role)
+        if name == "auth" and not self.settings.get("MAIL_DIR"):
+            user = daemon_user(name)
+            values["MAIL_DIR"] = str(self.paths.own("mail", user.uid, user.gid))
         if name == "instance-manager":
             if self.random_ports:  # several stacks on one engine: each its own slice
                 low = 20000 + 100 * random.Random(str(self.paths.state)).randrange(100)

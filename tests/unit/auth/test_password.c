@@ -134,28 +134,6 @@ static void nobodys_hash_fits_nothing_and_costs_the_same(void **state)
 	assert_true(ns[0] < 2 * ns[1] && ns[1] < 2 * ns[0]);
 }
 
-static void an_address_is_folded(void **state)
-{
-	char out[EMAIL_SIZE];
-
-	(void)state;
-	email_fold("Ann.LEE+Tag@Example.COM", out);
-	assert_string_equal(out, "ann.lee+tag@example.com");
-	email_fold("", out);
-	assert_string_equal(out, "");
-}
-
-static void a_long_address_stays_within_its_buffer(void **state)
-{
-	char in[EMAIL_SIZE + 50], out[EMAIL_SIZE];
-
-	(void)state;
-	memset(in, 'A', sizeof(in) - 1);
-	in[sizeof(in) - 1] = '\0';
-	email_fold(in, out);
-	assert_int_equal(strlen(out), EMAIL_SIZE - 1);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,8 +142,6 @@ int main(void)
 		cmocka_unit_test(the_list_is_as_the_code_reads_it),
 		cmocka_unit_test(a_hash_fits_its_password_alone),
 		cmocka_unit_test(nobodys_hash_fits_nothing_and_costs_the_same),
-		cmocka_unit_test(an_address_is_folded),
-		cmocka_unit_test(a_long_address_stays_within_its_buffer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
