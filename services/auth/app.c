@@ -11,6 +11,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <liboath/oath.h>
+#include <sodium.h>
+
 #define BACKGROUND  4     /* connections for keeper, deletion, sweep and courier */
 #define DATABASE_MS 30000 /* how long a start waits for PostgreSQL */
 #define REDIS_CONNS 8
@@ -39,12 +42,23 @@ static int check_schema(struct app *app, struct err *e)
 	}
 }
 
+static int open_keys(struct app *app, struct err *e)
+{
+	const char *previous = app->identity_key_previous;
+
+	if (seal_init(&app->seal, app->identity_key, e) < 0)
+		return err_field(e, "IDENTITY_KEY", "is too short");
+	if (previous[0] && seal_init(&app->seal_previous, previous, e) < 0)
+		return err_field(e, "IDENTITY_KEY_PREVIOUS", "is too short");
+	return oath_init() == OATH_OK ? 0 : err_set(e, ERR_INTERNAL, "liboath does not start");
+}
+
 int app_check(void *ctx, struct err *e)
 {
 	struct app *app = ctx;
 
 	if (token_keys_new(app->jwt_secret, app->jwt_secret_previous, &app->keys, e) < 0 ||
-	    deliver_check(app, e) < 0 ||
+	    deliver_check(app, e) < 0 || open_keys(app, e) < 0 ||
 	    redis_open(app->redis_url, REDIS_CONNS, &app->redis, e) < 0)
 		return -1;
 	return pg_pool_open(app->database_url, "zaki-auth", connections(app), &app->db, e);
@@ -91,6 +105,8 @@ void app_stop(void *ctx)
 	pg_pool_close(app->db);
 	redis_close(app->redis);
 	token_keys_free(app->keys);
+	sodium_memzero(&app->seal, sizeof(app->seal));
+	sodium_memzero(&app->seal_previous, sizeof(app->seal_previous));
 }
 
 int app_check_postgres(void *ctx, struct err *e)

@@ -24,7 +24,10 @@ struct app {
 	const char *mail_dir;
 	long long mail_retry_s;
 	long long reauth_s;
+	const char *identity_key;
+	const char *identity_key_previous; /* "": none */
 
+	struct seal seal, seal_previous; /* of identity_key: what lies in the database sealed */
 	struct bus *bus;
 	struct pg_pool *db;
 	struct redis *redis;
@@ -55,7 +58,9 @@ bus_handler on_verify_email, on_resend_verification, on_forgot_password; /* on_e
 bus_handler on_change_email, on_confirm_email;
 bus_handler on_reset_password, on_change_password, on_reauthenticate; /* on_password.c; POOL_HASH */
 bus_handler on_session_list, on_session_end, on_session_end_others;   /* on_sessions.c */
-bus_handler on_audit_list;                                            /* on_audit.c */
+bus_handler on_factor_get, on_factor_enroll, on_factor_confirm;       /* on_factor.c */
+bus_handler on_factor_recovery, on_factor_disable;
+bus_handler on_audit_list;                                                       /* on_audit.c */
 bus_handler on_api_key_list, on_api_key_create, on_api_key_revoke, on_key_check; /* on_api_key.c */
 
 #endif

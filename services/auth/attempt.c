@@ -62,7 +62,7 @@ struct key {
 
 static struct key key_of(const struct bus_ctx *ctx, const char *email)
 {
-	struct key k;
+	struct key k = { .source = "" };
 
 	refresh_hash(email, k.account);
 	attempt_source(ctx->client_address, k.source);

@@ -104,7 +104,7 @@ int on_change_password(struct call *call, struct err *e)
 	const struct auth_change_password_req *in = CALL_IN(call, auth_change_password_req);
 	struct app *app = call->app;
 	const struct bus_ctx *ctx = &call->ctx;
-	const struct proof proof = { NULL, in->password, AUDIT_PASSWORD_WRONG };
+	const struct proof proof = { NULL, in->password, in->code, AUDIT_PASSWORD_WRONG };
 	const struct session_ending end = { ctx,         ctx->user_id,        NULL,
 		                            END_REVOKED, AUDIT_SESSION_ENDED, ctx->session_id };
 	struct proven who = { .hash = NULL };
@@ -138,7 +138,7 @@ int on_reauthenticate(struct call *call, struct err *e)
 	struct auth_reauth *out = CALL_OUT(call, auth_reauth);
 	struct app *app = call->app;
 	const struct bus_ctx *ctx = &call->ctx;
-	const struct proof proof = { NULL, in->password, AUDIT_PASSWORD_WRONG };
+	const struct proof proof = { NULL, in->password, in->code, AUDIT_PASSWORD_WRONG };
 	struct proven who = { .hash = NULL };
 	const char *params[] = { ctx->session_id, ctx->user_id };
 	OWN(pg_conn) struct pg_conn *c = NULL;

@@ -1,6 +1,7 @@
 #include "prove.h"
 
 #include "attempt.h"
+#include "factor.h"
 #include "password.h"
 #include "user.h"
 
@@ -52,9 +53,28 @@ static int refuse(struct call *call, const struct proof *p, const struct proven 
 	               p->email ? "e-mail address or password is wrong" : "the password is wrong");
 }
 
+/* The password was right. */
+static int check_code(struct call *call, const struct proof *p, const struct proven *who,
+                      struct err *e)
+{
+	struct app *app = call->app;
+	OWN(pg_conn) struct pg_conn *c = NULL;
+	bool is_on = false;
+
+	if (pg_take(app->db, &c, e) < 0 || factor_is_on(c, who->user.id, &is_on, e) < 0)
+		return -1;
+	if (!is_on)
+		return 0;
+	if (!p->code)
+		return err_set(e, ERR_SECOND_FACTOR, "a code of the second factor is needed");
+	return factor_take(call, c, who->user.id, p->code, false, e);
+}
+
 int prove(struct call *call, const struct proof *p, struct proven *ret, struct err *e)
 {
 	if (find(call, p, ret, e) < 0)
 		return -1;
-	return password_fits(p->password, ret->hash) ? 0 : refuse(call, p, ret, e);
+	if (!password_fits(p->password, ret->hash))
+		return refuse(call, p, ret, e);
+	return check_code(call, p, ret, e);
 }

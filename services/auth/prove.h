@@ -12,6 +12,7 @@
 struct proof {
 	const char *email;       /* email_normal()'s; NULL: the actor's */
 	const char *password;    /* as given */
+	const char *code;        /* of the second factor; NULL: none was given */
 	enum audit_action wrong; /* how the audit log calls a refusal */
 };
 
@@ -22,7 +23,8 @@ struct proven {
 };
 
 /* Takes the same time whether the address is anybody's or not. ERR_CREDENTIALS: not the one; with an
- * e-mail address it does not say what was wrong. ERR_LIMIT: not now. */
+ * e-mail address it does not say what was wrong. ERR_LIMIT: not now. Only once the password is right:
+ * ERR_SECOND_FACTOR, a code is needed too; ERR_CODE_WRONG. */
 int prove(struct call *call, const struct proof *p, struct proven *ret, struct err *e);
 
 #endif

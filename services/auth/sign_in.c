@@ -82,7 +82,7 @@ int on_login(struct call *call, struct err *e)
 	OWN(pg_conn) struct pg_conn *c = NULL;
 	OWN(pg_tx) struct pg_tx tx = { 0 };
 	char email[EMAIL_SIZE];
-	const struct proof proof = { email, in->password, AUDIT_SIGN_IN_FAILED };
+	const struct proof proof = { email, in->password, in->code, AUDIT_SIGN_IN_FAILED };
 	struct proven who = { .hash = NULL };
 
 	if (user_slot(call, out, e) < 0 || email_normal(in->email, email, e) < 0 ||

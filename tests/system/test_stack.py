@@ -47,7 +47,7 @@ GOOD = {
     "JWT_SECRET": "j" * 40, "PUBLIC_URL": "http://localhost:8080", "ENCRYPTION_KEY": "e" * 40,
     "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/zaki", "DATA_DIR": "/tmp", "OPENCLAW_IMAGE": "zaki/x:1",
     "DEFAULT_MODEL": "fake/echo", "DEFAULT_PROVIDER_BASE_URL": "http://127.0.0.1:1/v1", "DEFAULT_PROVIDER_API_KEY": "x",
-    "STORAGE_URL": "file:///tmp",
+    "STORAGE_URL": "file:///tmp", "MAIL_DIR": "/tmp", "IDENTITY_KEY": "i" * 40,
 }
 
 
@@ -56,6 +56,8 @@ GOOD = {
     ("gateway", "PORT", "70000"), ("gateway", "RATE_API_PER_MIN", "-1"), ("gateway", "TRUSTED_PROXIES", "not-an-address"),
     ("gateway", "LOG_LEVEL", "loud"), ("gateway", "HTTP_THREADS", "many"), ("gateway", "CORS_ORIGINS", "nonsense"),
     ("auth", "JWT_SECRET", ""), ("auth", "HASH_WORKERS", "-3"), ("auth", "DATABASE_URL", ""),
+    ("auth", "IDENTITY_KEY", "short"), ("auth", "IDENTITY_KEY_PREVIOUS", "short"), ("auth", "SMTP_TLS", "maybe"),
+    ("auth", "SMTP_URL", "ftp://localhost/"), ("auth", "MAIL_FROM", "nobody"), ("auth", "PUBLIC_URL", "localhost"),
     ("instance-manager", "ENCRYPTION_KEY", "short"), ("instance-manager", "INSTANCE_REACH", "moon"),
     ("instance-manager", "INSTANCES_FREE", "x"), ("instance-manager", "DOCKER_HOST", "nonsense"),
     ("storage-backup", "ENCRYPTION_KEY", "short"), ("storage-backup", "DATA_DIR", "relative"),

@@ -22,7 +22,7 @@ DAEMONS: dict[str, tuple[str, ...]] = {
     "realtime-fanout": COMMON + ("REDIS_URL",),
     "auth": COMMON + ("DATABASE_URL", "REDIS_URL", "JWT_SECRET", "JWT_SECRET_PREVIOUS",
                       "HASH_WORKERS", "HASH_QUEUE_MAX", "PUBLIC_URL", "SMTP_URL", "SMTP_TLS", "MAIL_FROM",
-                      "MAIL_DIR", "MAIL_RETRY_S", "REAUTH_S"),
+                      "MAIL_DIR", "MAIL_RETRY_S", "REAUTH_S", "IDENTITY_KEY", "IDENTITY_KEY_PREVIOUS"),
     "instance-manager": COMMON + (
         "DATABASE_URL", "DOCKER_HOST", "DATA_DIR", "OPENCLAW_IMAGE", "ENCRYPTION_KEY",
         "TELEGRAM_API_URL", "OPENCLAW_TELEGRAM_API_URL", "DEFAULT_MODEL", "DEFAULT_PROVIDER_BASE_URL",
@@ -41,7 +41,7 @@ DAEMONS: dict[str, tuple[str, ...]] = {
 
 SECRET = {"NATS_URL", "BUS_KEY", "DATABASE_URL", "REDIS_URL", "JWT_SECRET", "JWT_SECRET_PREVIOUS",
           "ENCRYPTION_KEY", "DEFAULT_PROVIDER_API_KEY", "R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY",
-          "SMTP_URL"}
+          "SMTP_URL", "IDENTITY_KEY", "IDENTITY_KEY_PREVIOUS"}
 
 # A server of one's own instead of one that the stack starts; each role or bus user may have its own.
 DATABASE_URLS = {"auth": "AUTH_DATABASE_URL", "instance-manager": "INSTANCE_MANAGER_DATABASE_URL",

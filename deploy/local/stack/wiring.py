@@ -128,6 +128,7 @@ class Wiring:
         values = {
             "NATS_URL": self.nats_url(name), "BUS_KEY": self.secrets.get("bus"), "REDIS_URL": self.redis_url(),
             "JWT_SECRET": self.secrets.get("jwt"), "ENCRYPTION_KEY": self.secrets.get("encryption"),
+            "IDENTITY_KEY": self.secrets.get("identity"),
             "PORT": str(self.ports.get("PORT")), "WS_PORT": str(self.ports.get("WS_PORT")),
             "PUBLIC_URL": self.public_url(), "DATA_DIR": self.data_dir(), "OPENCLAW_IMAGE": self.image_name(),
             "DOCKER_HOST": self.docker_host, "INSTANCE_NETWORK": "zaki", "STORAGE_URL": self.storage_url(),

@@ -16,7 +16,7 @@ SAMPLES: dict[str, Any] = {
     "owner_telegram_id": 4242, "refresh_token": "r" * 43, "memory_mib": 2048, "limit": 10, "cursor": "c",
     "access": "pairing", "sessions": "shared", "allowed_users": ["7"], "persona": "coach",
     "path": "notes/a.md", "content": "text", "encoding": "utf-8", "if_match": "*", "if_none_match": "*",
-    "token": "q" * 43, "new_password": "a better long one",
+    "token": "q" * 43, "new_password": "a better long one", "code": "123456",
     "api_key": "sk-test-0123456789", "base_url": "http://127.0.0.1:9/v1",
     "scope": "read", "expires_at": "2099-01-01T00:00:00.000Z",
 }
