@@ -5,7 +5,7 @@
 
 /* A statement for each table, made by the compiler: none is put together at run time. */
 struct once_sql {
-	const char *claim, *look, *keep, *drop, *purge, *forget;
+	const char *claim, *look, *keep, *drop, *purge, *forget, *note, *made;
 };
 
 /* Takes a key that is free, too old, or left by a process that died with it. */
@@ -13,7 +13,10 @@ struct once_sql {
 	"INSERT INTO " table " (scope, key, subject, request_hash, owner)"                 \
 	" VALUES ($1, $2, $3, $4, $5)"                                                     \
 	" ON CONFLICT (scope, key) DO UPDATE SET subject = excluded.subject,"              \
-	"  request_hash = excluded.request_hash, owner = excluded.owner, about = NULL,"    \
+	"  request_hash = excluded.request_hash, owner = excluded.owner,"                  \
+	"  about = CASE WHEN " table ".status IS NULL"                                     \
+	"   AND " table ".subject = excluded.subject"                                      \
+	"   AND " table ".request_hash = excluded.request_hash THEN " table ".about END,"  \
 	"  created_at = now(), claimed_at = now(), status = NULL, reply = NULL"            \
 	" WHERE " table ".created_at < now() - interval '" ONCE_TEXT(                      \
 		ONCE_KEEP_S) " s'"                                                         \
@@ -35,15 +38,21 @@ struct once_sql {
 #define SQL_DROP(table) \
 	"DELETE FROM " table " WHERE scope = $1 AND key = $2 AND owner = $3 AND status IS NULL"
 
+#define SQL_NOTE(table)                   \
+	"UPDATE " table " SET about = $4" \
+	" WHERE scope = $1 AND key = $2 AND owner = $3 AND status IS NULL"
+
+#define SQL_MADE(table) "SELECT about FROM " table " WHERE scope = $1 AND key = $2 AND owner = $3"
+
 #define SQL_PURGE(table) \
 	"DELETE FROM " table " WHERE created_at < now() - interval '" ONCE_TEXT(ONCE_KEEP_S) " s'"
 
 #define SQL_FORGET(table) "DELETE FROM " table " WHERE scope = $1::text OR about = $1::uuid"
 
-#define ONCE_SQL(table)                                                              \
-	{                                                                            \
-		SQL_CLAIM(table), SQL_LOOK(table), SQL_KEEP(table), SQL_DROP(table), \
-			SQL_PURGE(table), SQL_FORGET(table)                          \
+#define ONCE_SQL(table)                                                                       \
+	{                                                                                     \
+		SQL_CLAIM(table), SQL_LOOK(table), SQL_KEEP(table), SQL_DROP(table),          \
+			SQL_PURGE(table), SQL_FORGET(table), SQL_NOTE(table), SQL_MADE(table) \
 	}
 
 static const struct once_sql sqls[] = {
@@ -102,6 +111,27 @@ int once_finish(struct pg_conn *c, const struct once_ask *ask, const struct once
 		return pg_query(c, sql->drop, params, 3, NULL, e);
 	snprintf(status, sizeof(status), "%d", answer->status);
 	return pg_query(c, sql->keep, params, COUNT(params), NULL, e);
+}
+
+int once_note(struct pg_conn *c, const struct once_ask *ask, const char *about, struct err *e)
+{
+	const char *params[] = { ask->scope, ask->key, ask->owner, about };
+
+	return pg_query(c, sqls[ask->table].note, params, COUNT(params), NULL, e);
+}
+
+int once_made(struct pg_conn *c, const struct once_ask *ask, char ret[UUID_SIZE], struct err *e)
+{
+	const char *params[] = { ask->scope, ask->key, ask->owner };
+	OWN(pg_result) PGresult *res = NULL;
+	const char *about = NULL;
+
+	if (pg_query(c, sqls[ask->table].made, params, COUNT(params), &res, e) < 0)
+		return -1;
+	if (PQntuples(res) > 0)
+		about = pg_text(res, 0, "about");
+	snprintf(ret, UUID_SIZE, "%s", about ? about : "");
+	return 0;
 }
 
 int once_purge(struct pg_conn *c, enum once_table t, struct err *e)

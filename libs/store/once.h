@@ -2,6 +2,7 @@
 #define STORE_ONCE_H
 
 #include "base/arena.h"
+#include "base/uuid.h"
 #include "store/pg.h"
 
 /*
@@ -44,6 +45,11 @@ int once_begin(struct pg_conn *c, const struct once_ask *ask, struct arena *a,
  * owner's any more. about: the user that the answer tells of, for once_forget(); NULL: nobody. */
 int once_finish(struct pg_conn *c, const struct once_ask *ask, const struct once_answer *answer,
                 const char *about, struct err *e);
+
+/* What a claim has made, noted in the transaction that makes it: where the process dies before it has
+ * kept its answer, whoever takes the claim over finds it and need not refuse to make it again. */
+int once_note(struct pg_conn *c, const struct once_ask *ask, const char *about, struct err *e);
+int once_made(struct pg_conn *c, const struct once_ask *ask, char ret[UUID_SIZE], struct err *e);
 
 int once_purge(struct pg_conn *c, enum once_table t, struct err *e); /* what is too old */
 

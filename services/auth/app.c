@@ -129,7 +129,7 @@ int app_check_redis(void *ctx, struct err *e)
 
 /* A claim is its call's, among all that run now: no two calls of a process share an address, no two
  * processes an id. */
-static struct once_ask ask_of(const struct call *c, char owner[64])
+struct once_ask app_once_ask(const struct call *c, char owner[64])
 {
 	snprintf(owner, 64, "%s %p", bus_instance_id(c->bus), (const void *)c);
 	return (struct once_ask){
@@ -147,7 +147,7 @@ static int begin_once(struct call *call, struct bus_stored *ret, struct err *e)
 	struct app *app = call->app;
 	OWN(pg_conn) struct pg_conn *c = NULL;
 	char owner[64];
-	struct once_ask ask = ask_of(call, owner);
+	struct once_ask ask = app_once_ask(call, owner);
 	struct once_answer before = { 0 };
 
 	if (pg_take(app->db, &c, e) < 0 || once_begin(c, &ask, &call->arena, &before, e) < 0)
@@ -171,7 +171,7 @@ static void finish_once(struct call *call, int status, const char *reply)
 	struct app *app = call->app;
 	OWN(pg_conn) struct pg_conn *c = NULL;
 	char owner[64];
-	struct once_ask ask = ask_of(call, owner);
+	struct once_ask ask = app_once_ask(call, owner);
 	struct once_answer answer = { status, reply };
 	struct err e = ERR_INIT;
 

@@ -2,6 +2,7 @@
 #define AUTH_APP_H
 
 #include "net/token.h"
+#include "store/once.h"
 #include "store/pg.h"
 #include "store/redis.h"
 #include "svc/svc.h"
@@ -24,6 +25,7 @@ struct app {
 	const char *mail_dir;
 	long long mail_retry_s;
 	long long reauth_s;
+	long long deletion_grace_s;
 	const char *identity_key;
 	const char *identity_key_previous; /* "": none */
 
@@ -51,9 +53,13 @@ int app_check_postgres(void *app, struct err *e);
 int app_check_redis(void *app, struct err *e);
 extern const struct bus_once app_once;
 
-bus_handler on_register, on_login;                                       /* sign_in.c; POOL_HASH */
-bus_handler on_refresh, on_logout, on_ws_ticket, on_session_check;       /* on_session.c */
-bus_handler on_user_get, on_user_update, on_user_delete, on_user_tier;   /* on_user.c */
+/* The claim of a call that has an Idempotency-Key; it points at owner. */
+struct once_ask app_once_ask(const struct call *c, char owner[64]);
+
+bus_handler on_register, on_login;                                 /* sign_in.c; POOL_HASH */
+bus_handler on_refresh, on_logout, on_ws_ticket, on_session_check; /* on_session.c */
+bus_handler on_user_get, on_user_update, on_user_delete, on_user_restore,
+	on_user_tier;                                                    /* on_user.c */
 bus_handler on_verify_email, on_resend_verification, on_forgot_password; /* on_email.c */
 bus_handler on_change_email, on_confirm_email;
 bus_handler on_reset_password, on_change_password, on_reauthenticate; /* on_password.c; POOL_HASH */

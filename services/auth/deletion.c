@@ -5,6 +5,7 @@
 #include "mail/outbox.h"
 #include "session.h"
 #include "store/once.h"
+#include "user.h"
 
 #include "base/fault.h"
 #include "base/log.h"
@@ -12,12 +13,32 @@
 #define TEXT_(n) #n
 #define TEXT(n)  TEXT_(n)
 
-static const char sql_mark[] = "UPDATE users SET status = 'deleting', updated_at = now()"
-			       " WHERE id = $1 AND status = 'active'";
+/* $2: seconds of grace. */
+static const char sql_mark[] =
+	"UPDATE users SET updated_at = now(),"
+	" status = CASE WHEN $2::int > 0 THEN 'leaving' ELSE 'deleting' END,"
+	" deletes_at = CASE WHEN $2::int > 0 THEN now() + make_interval(secs => $2::int) END"
+	" WHERE id = $1 AND status = 'active'";
 
-static const char sql_is_marked[] = "SELECT 1 FROM account_deletions WHERE user_id = $1";
+static const char sql_begin[] =
+	"INSERT INTO account_deletions (user_id, trace_id, step, next_try_at) SELECT id, $2,"
+	" CASE WHEN deletes_at IS NULL THEN 'purge' ELSE 'grace' END, coalesce(deletes_at, now())"
+	" FROM users WHERE id = $1";
 
-static const char sql_begin[] = "INSERT INTO account_deletions (user_id, trace_id) VALUES ($1, $2)";
+static const char sql_planned[] =
+	"SELECT u.email, to_char(u.deletes_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS deletes_at,"
+	" to_char(u.deletes_at, 'DD Mon YYYY \"at\" HH24:MI \"UTC\"') AS at"
+	" FROM account_deletions d JOIN users u ON u.id = d.user_id WHERE u.id = $1";
+
+static const char sql_undo[] = "UPDATE users SET status = 'active', deletes_at = NULL,"
+			       " updated_at = now() WHERE id = $1 AND status = 'leaving'";
+
+static const char sql_undone[] =
+	"DELETE FROM account_deletions WHERE user_id = $1 AND step = 'grace'";
+
+static const char sql_grace_over[] =
+	"UPDATE users SET status = 'deleting', updated_at = now() WHERE id = $1"
+	" AND status = 'leaving' AND deletes_at <= now()";
 
 static const char sql_lease[] =
 	"UPDATE account_deletions SET lease_owner = $1, attempts = attempts + 1,"
@@ -55,39 +76,94 @@ struct job {
 	long long attempts;
 };
 
-int deletion_begin(struct call *call, struct err *e)
+/* Whatever acts for the user ends. */
+static int end_all(struct app *app, struct pg_conn *c, const struct bus_ctx *ctx, struct err *e)
 {
-	struct app *app = call->app;
-	const struct bus_ctx *ctx = &call->ctx;
-	const char *params[] = { ctx->user_id, ctx->trace_id };
 	const struct session_ending all = {
 		ctx, ctx->user_id, NULL, END_DELETED, AUDIT_NONE, NULL
 	};
+
+	if (session_end_all(app, c, &all, NULL, e) < 0)
+		return -1;
+	return api_key_revoke(app, c, ctx, NULL, e);
+}
+
+/* When it is to be deleted, for the answer and the mail; nothing to tell where that is at once. */
+static int tell(struct call *call, struct pg_conn *c, bool is_new, const char **ret_at,
+                struct err *e)
+{
+	const char *user_id = call->ctx.user_id;
+	struct outbox_mail mail = { .id = MAIL_DELETION_ASKED, .user_id = user_id };
+	OWN(pg_result) PGresult *res = NULL;
+
+	if (pg_query(c, sql_planned, &user_id, 1, &res, e) < 0)
+		return -1;
+	if (PQntuples(res) == 0)
+		return err_set(e, ERR_UNAUTHENTICATED, "the account is not there any more");
+	*ret_at = NULL;
+	if (!pg_text(res, 0, "deletes_at"))
+		return 0;
+	*ret_at = arena_strdup(&call->arena, pg_text(res, 0, "deletes_at"));
+	if (!*ret_at)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	mail.email = pg_text(res, 0, "email");
+	mail.detail = pg_text(res, 0, "at");
+	return is_new ? outbox_add(c, &call->ctx, &mail, e) : 0;
+}
+
+int deletion_begin(struct call *call, const char **ret_at, struct err *e)
+{
+	struct app *app = call->app;
+	const struct bus_ctx *ctx = &call->ctx;
+	char grace_s[24];
+	const char *mark[] = { ctx->user_id, grace_s }, *begin[] = { ctx->user_id, ctx->trace_id };
 	OWN(pg_conn) struct pg_conn *c = NULL;
 	OWN(pg_tx) struct pg_tx tx = { 0 };
 	OWN(pg_result) PGresult *marked = NULL;
-	OWN(pg_result) PGresult *before = NULL;
 
+	snprintf(grace_s, sizeof(grace_s), "%lld", app->deletion_grace_s);
 	if (pg_take(app->db, &c, e) < 0 || pg_begin(c, &tx, e) < 0 ||
-	    pg_query(c, sql_mark, params, 1, &marked, e) < 0)
+	    session_is_proven(call, c, e) < 0 ||
+	    pg_query(c, sql_mark, mark, COUNT(mark), &marked, e) < 0)
 		return -1;
-	if (pg_affected(marked) == 0) {
-		if (pg_query(c, sql_is_marked, params, 1, &before, e) < 0)
-			return -1;
-		return PQntuples(before) > 0 ? 0
-		                             : err_set(e, ERR_UNAUTHENTICATED,
-		                                       "the account is not there any more");
-	}
-	if (pg_query(c, sql_begin, params, COUNT(params), NULL, e) < 0 ||
-	    session_end_all(app, c, &all, NULL, e) < 0 ||
-	    api_key_revoke(app, c, ctx, NULL, e) < 0 ||
+	/* One that is on its way out already. */
+	if (pg_affected(marked) == 0)
+		return tell(call, c, false, ret_at, e);
+	if (pg_query(c, sql_begin, begin, COUNT(begin), NULL, e) < 0 ||
+	    end_all(app, c, ctx, e) < 0 ||
 	    audit_write(c, ctx, AUDIT_DELETE_ASKED, ctx->user_id, ctx->session_id, e) < 0 ||
-	    pg_commit(&tx, e) < 0)
+	    tell(call, c, true, ret_at, e) < 0 || pg_commit(&tx, e) < 0)
 		return -1;
 	/* A crash here: all is written; the next process works it off. */
 	fault_point("delete_user.marked");
 	ticker_wake(app->keeper);
 	ticker_wake(app->deletion);
+	ticker_wake(app->courier);
+	return 0;
+}
+
+int deletion_undo(struct call *call, struct user_view *out, struct err *e)
+{
+	struct app *app = call->app;
+	const struct bus_ctx *ctx = &call->ctx;
+	const char *user_id = ctx->user_id;
+	struct outbox_mail mail = { .id = MAIL_DELETION_UNDONE, .user_id = user_id };
+	OWN(pg_conn) struct pg_conn *c = NULL;
+	OWN(pg_tx) struct pg_tx tx = { 0 };
+	OWN(pg_result) PGresult *res = NULL;
+
+	if (pg_take(app->db, &c, e) < 0 || pg_begin(c, &tx, e) < 0 ||
+	    pg_query(c, sql_undo, &user_id, 1, &res, e) < 0 ||
+	    user_load(c, user_id, &call->arena, out, e) < 0)
+		return -1;
+	if (pg_affected(res) == 0)
+		return err_set(e, ERR_CONFLICT, "the account is not to be deleted");
+	mail.email = out->email;
+	if (pg_query(c, sql_undone, &user_id, 1, NULL, e) < 0 || outbox_add(c, ctx, &mail, e) < 0 ||
+	    audit_write(c, ctx, AUDIT_RESTORED, user_id, ctx->session_id, e) < 0 ||
+	    pg_commit(&tx, e) < 0)
+		return -1;
+	ticker_wake(app->courier);
 	return 0;
 }
 
@@ -138,6 +214,28 @@ static int note(struct app *app, const struct job *job, const char *sql, const c
 	if (pg_take(app->db, &c, e) < 0)
 		return -1;
 	return pg_query(c, sql, params, COUNT(params), NULL, e);
+}
+
+/* The grace is over. One that was restored meanwhile has no row any more, and nothing happens. */
+static int step_grace(struct app *app, const struct job *job, struct err *e)
+{
+	const char *user_id = job->user_id, *advance[] = { user_id, job->owner, "purge" };
+	struct bus_ctx ctx = job->ctx;
+	OWN(pg_conn) struct pg_conn *c = NULL;
+	OWN(pg_tx) struct pg_tx tx = { 0 };
+	OWN(pg_result) PGresult *res = NULL;
+
+	snprintf(ctx.user_id, sizeof(ctx.user_id), "%s", user_id);
+	if (pg_take(app->db, &c, e) < 0 || pg_begin(c, &tx, e) < 0 ||
+	    pg_query(c, sql_grace_over, &user_id, 1, &res, e) < 0)
+		return -1;
+	if (pg_affected(res) == 0)
+		return 0;
+	if (end_all(app, c, &ctx, e) < 0 ||
+	    pg_query(c, sql_advance, advance, COUNT(advance), NULL, e) < 0 || pg_commit(&tx, e) < 0)
+		return -1;
+	ticker_wake(app->keeper);
+	return 0;
 }
 
 static int step_purge(struct app *app, const struct job *job, struct err *e)
@@ -228,8 +326,9 @@ void deletion_work(void *ctx)
 			return;
 		fault_point("delete_user.leased");
 		log_trace_set(job.ctx.trace_id);
-		r = strcmp(job.step, "erase") == 0 ? step_erase(app, &job, &e)
-		                                   : step_purge(app, &job, &e);
+		r = strcmp(job.step, "grace") == 0   ? step_grace(app, &job, &e)
+		    : strcmp(job.step, "erase") == 0 ? step_erase(app, &job, &e)
+		                                     : step_purge(app, &job, &e);
 		if (r < 0)
 			put_off(app, &job, &e);
 		log_trace_set(NULL);

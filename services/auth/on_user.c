@@ -32,7 +32,10 @@ static int update(struct call *call, struct pg_conn *c, const char *name, struct
 	if (pg_begin(c, &tx, e) < 0 || pg_query(c, sql_update, params, COUNT(params), &res, e) < 0)
 		return -1;
 	if (PQntuples(res) == 0)
-		return err_set(e, ERR_UNAUTHENTICATED, "the account is not there any more");
+		return user_load(c, call->ctx.user_id, &call->arena, out, e) < 0
+		               ? -1
+		               : err_set(e, ERR_CONFLICT,
+		                         "the account is to be deleted; restore it first");
 	if (user_from_row(res, 0, &call->arena, out, e) < 0 ||
 	    audit_write(c, &call->ctx, AUDIT_USER_UPDATED, call->ctx.user_id, call->ctx.session_id,
 	                e) < 0)
@@ -58,11 +61,18 @@ int on_user_delete(struct call *call, struct err *e)
 {
 	struct user_deletion *out = CALL_OUT(call, user_deletion);
 
-	if (user_actor(call, e) < 0 || deletion_begin(call, e) < 0)
+	if (user_actor(call, e) < 0 || deletion_begin(call, &out->deletes_at, e) < 0)
 		return -1;
 	out->id = call->ctx.user_id;
-	out->status = "deleting";
+	out->status = out->deletes_at ? "leaving" : "deleting";
 	return 0;
+}
+
+int on_user_restore(struct call *call, struct err *e)
+{
+	if (user_actor(call, e) < 0)
+		return -1;
+	return deletion_undo(call, CALL_OUT(call, user_view), e);
 }
 
 int on_user_tier(struct call *call, struct err *e)

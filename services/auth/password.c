@@ -2,6 +2,8 @@
 
 #include "base/own.h"
 
+#include <zxcvbn.h>
+
 /* Text of a word per line, with a line's end in front of the first. */
 static const char common[] = "\n"
 #include "common_passwords.def"
@@ -74,7 +76,8 @@ int password_check(const char *password, const char *email, struct err *e)
 	if (count < PASSWORD_MIN || count > PASSWORD_MAX)
 		return err_field(e, "password", "must have %d to %d characters", PASSWORD_MIN,
 		                 PASSWORD_MAX);
-	if (is_common(password) || is_run(password))
+	if (is_common(password) || is_run(password) ||
+	    ZxcvbnMatch(password, NULL, NULL) < PASSWORD_BITS_MIN)
 		return err_field(e, "password", "is one of the first that anyone would try");
 	if (is_email(password, email))
 		return err_field(e, "password", "must not be the e-mail address");

@@ -13,7 +13,7 @@ static const char sql_lock[] =
 	" WHERE t.hash = decode($1, 'hex') FOR UPDATE OF s";
 
 static const char sql_state[] =
-	"SELECT s.ended_at IS NOT NULL AS session_ended, u.status <> 'active' AS user_gone,"
+	"SELECT s.ended_at IS NOT NULL AS session_ended, u.status = 'deleting' AS user_gone,"
 	" s.expires_at <= clock_timestamp() AS session_expired,"
 	" t.expires_at <= clock_timestamp() AS token_expired,"
 	" t.used_at IS NOT NULL AS is_used,"

@@ -10,10 +10,11 @@
 #define TEXT(n)  TEXT_(n)
 
 /* The row of users is locked: an account cannot be marked as deleting between this and the commit. */
-static const char sql_open[] = "INSERT INTO sessions (id, user_id, expires_at, address, user_agent)"
-			       " SELECT $1, id, now() + interval '" TEXT(
-				       SESSION_S) " s', $3, $4 FROM users"
-						  " WHERE id = $2 AND status = 'active' FOR SHARE";
+static const char sql_open[] =
+	"INSERT INTO sessions (id, user_id, expires_at, address, user_agent)"
+	" SELECT $1, id, now() + interval '" TEXT(
+		SESSION_S) " s', $3, $4 FROM users"
+			   " WHERE id = $2 AND status <> 'deleting' FOR SHARE";
 
 static const char sql_over_limit[] =
 	"SELECT id FROM sessions WHERE user_id = $1 AND ended_at IS NULL"
@@ -38,7 +39,7 @@ static const char sql_is_active[] =
 	"SELECT extract(epoch FROM s.expires_at)::bigint AS expires_s"
 	" FROM sessions s JOIN users u ON u.id = s.user_id"
 	" WHERE s.id = $1 AND s.user_id = $2 AND s.ended_at IS NULL AND s.expires_at > now()"
-	" AND u.status = 'active'";
+	" AND u.status <> 'deleting'";
 
 static const char sql_is_proven[] =
 	"SELECT proven_at > now() - make_interval(secs => $3::int) AS is_proven FROM sessions"

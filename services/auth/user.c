@@ -1,7 +1,7 @@
 #include "user.h"
 
 static const char sql_load[] =
-	"SELECT " USER_COLUMNS " FROM users WHERE id = $1 AND status = 'active'";
+	"SELECT " USER_COLUMNS " FROM users WHERE id = $1 AND status <> 'deleting'";
 
 /* false: out of memory. SQL NULL stays NULL. */
 static bool copy(const PGresult *res, int row, const char *column, struct arena *a,
@@ -20,7 +20,8 @@ int user_from_row(const PGresult *res, int row, struct arena *a, struct user_vie
 	    !copy(res, row, "name", a, &ret->name) ||
 	    !copy(res, row, "subscription_tier", a, &ret->subscription_tier) ||
 	    !copy(res, row, "created_at", a, &ret->created_at) ||
-	    !copy(res, row, "updated_at", a, &ret->updated_at))
+	    !copy(res, row, "updated_at", a, &ret->updated_at) ||
+	    !copy(res, row, "deletes_at", a, &ret->deletes_at))
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	ret->email_verified = pg_bool(res, row, "email_verified");
 	return 0;

@@ -8,7 +8,8 @@
 #define USER_COLUMNS                                                               \
 	"id, email, name, email_verified, subscription_tier,"                      \
 	" to_char(created_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS created_at," \
-	" to_char(updated_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS updated_at"
+	" to_char(updated_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS updated_at," \
+	" to_char(deletes_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') AS deletes_at"
 
 /* Strings are copied into the arena. */
 int user_from_row(const PGresult *res, int row, struct arena *a, struct user_view *ret,

@@ -23,5 +23,6 @@ extern const struct command command_migrate;
 extern const struct command command_status;
 extern const struct command command_tail;
 extern const struct command command_trace;
+extern const struct command command_user;
 
 #endif

@@ -181,6 +181,36 @@ static void a_claim_whose_process_died_is_taken_over(void **state)
 	assert_string_equal(got.reply, "in time");
 }
 
+static void what_a_dead_claim_made_is_found(void **state)
+{
+	OWN(pg_conn) struct pg_conn *c = NULL;
+	char key[33], made[UUID_SIZE] = "";
+	struct once_ask ask = ask_with(key), other = ask;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	claim(&ask);
+	assert_ok(pg_take(pool, &c, &e), &e);
+	assert_ok(once_made(c, &ask, made, &e), &e);
+	assert_string_equal(made, "");
+	assert_ok(once_note(c, &ask, USER, &e), &e);
+	age(key, "61");
+	other.owner = "me 2";
+	claim(&other);
+	assert_ok(once_made(c, &other, made, &e), &e);
+	assert_string_equal(made, USER);
+	/* It is the claim's that holds the key now, and nobody else's. */
+	assert_ok(once_made(c, &ask, made, &e), &e);
+	assert_string_equal(made, "");
+
+	/* An answer that was kept is over after a day, and what it told of with it. */
+	finish(&other, 200, "{}", USER);
+	age(key, "86401");
+	claim(&ask);
+	assert_ok(once_made(c, &ask, made, &e), &e);
+	assert_string_equal(made, "");
+}
+
 static void an_answer_is_kept_for_a_day(void **state)
 {
 	OWN(pg_conn) struct pg_conn *c = NULL;
@@ -278,6 +308,7 @@ int main(void)
 		cmocka_unit_test(one_that_is_under_way_is_waited_for),
 		cmocka_unit_test(one_that_failed_may_be_tried_again),
 		cmocka_unit_test(a_claim_whose_process_died_is_taken_over),
+		cmocka_unit_test(what_a_dead_claim_made_is_found),
 		cmocka_unit_test(an_answer_is_kept_for_a_day),
 		cmocka_unit_test(what_tells_of_a_user_goes_with_them),
 		cmocka_unit_test(of_many_at_once_one_gets_the_claim),

@@ -66,7 +66,7 @@ static size_t lines_in(const char *text)
 
 static void each_command_explains_itself(void **state)
 {
-	static const char *const commands[] = { "migrate", "status", "tail", "trace" };
+	static const char *const commands[] = { "migrate", "status", "tail", "trace", "user" };
 
 	(void)state;
 	assert_int_equal(RUN("--help"), 0);
@@ -93,6 +93,10 @@ static void a_wrong_use_is_told_apart_from_a_failure(void **state)
 	assert_int_equal(RUN("trace"), 2);
 	assert_int_equal(RUN("migrate", "x"), 2);
 	assert_int_equal(RUN("migrate"), 2); /* no DATABASE_URL */
+	assert_int_equal(RUN("user"), 2);
+	assert_int_equal(RUN("user", "set-tier", "ada@example.org"), 2);
+	assert_int_equal(RUN("user", "set-tier", "ada@example.org", "gold"), 2);
+	assert_int_equal(RUN("user", "set-tier", "ada@example.org", "pro"), 2); /* no DATABASE_URL */
 }
 
 static void a_server_that_is_away_is_a_failure_without_its_password(void **state)

@@ -50,6 +50,7 @@ SETTINGS = {
     "INSTANCES_FREE": "3",
     "INSTANCE_STOP_GRACE_S": "2",
     "INSTANCE_READY_TIMEOUT_S": "60",
+    "ACCOUNT_DELETION_GRACE_S": "0",
     "REAUTH_S": "3600",  # a slow machine is no reason to ask for the password again
     "LOG_LEVEL": "debug",  # the search for secrets reads every line there can be
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=23",
