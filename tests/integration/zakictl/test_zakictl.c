@@ -96,7 +96,8 @@ static void a_wrong_use_is_told_apart_from_a_failure(void **state)
 	assert_int_equal(RUN("user"), 2);
 	assert_int_equal(RUN("user", "set-tier", "ada@example.org"), 2);
 	assert_int_equal(RUN("user", "set-tier", "ada@example.org", "gold"), 2);
-	assert_int_equal(RUN("user", "set-tier", "ada@example.org", "pro"), 2); /* no DATABASE_URL */
+	assert_int_equal(RUN("user", "set-tier", "ada@example.org", "pro"),
+	                 2); /* no DATABASE_URL */
 }
 
 static void a_server_that_is_away_is_a_failure_without_its_password(void **state)

@@ -1,5 +1,6 @@
 """Many sign-ins at the same moment, from a process of its own, so that whoever measures beside it is
-not slowed down by it; each at an account of its own, since guesses at one have a limit. Run as a program: HOST PORT COUNT EMAIL; prints what came, as JSON."""
+not slowed down by it; each at an account of its own, since guesses at one have a
+limit. Run as a program: HOST PORT COUNT EMAIL; prints what came, as JSON."""
 
 from __future__ import annotations
 
