@@ -21,12 +21,12 @@ static const struct conf_key conf[] = {
 
 static const char sql_set_tier[] =
 	"WITH before AS (SELECT id, subscription_tier FROM users WHERE email = lower($1) FOR "
-        "UPDATE)"
+	"UPDATE)"
 	" UPDATE users u SET subscription_tier = $2, updated_at = now() FROM before b"
 	" WHERE u.id = b.id RETURNING u.id, b.subscription_tier AS tier_before";
 
 static const char sql_audit[] = "INSERT INTO audit_log (action, user_id, user_agent) VALUES "
-                                "('tier_changed', $1, 'zakictl')";
+				"('tier_changed', $1, 'zakictl')";
 
 /* The tiers are those of the message that tells services of one. */
 static int check_tier(const char *tier, struct err *e)
