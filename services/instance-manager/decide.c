@@ -58,7 +58,7 @@ static void decide_down(struct decision *d, const struct sight *s)
 	else
 		decide_wait(d, DECIDE_REST_MS);
 	if (is_wanted_so && d->next.status != INSTANCE_STOPPED)
-		decide_become(d, INSTANCE_STOPPED, NULL);
+		decide_become(d, INSTANCE_STOPPED, CAUSE_NONE, NULL);
 	if (!is_wanted_so && d->next.retry_at_ms > s->now_ms &&
 	    d->next.retry_at_ms - s->now_ms < d->delay_ms)
 		d->delay_ms = d->next.retry_at_ms - s->now_ms;
@@ -69,7 +69,7 @@ static void decide_delete(struct decision *d, const struct sight *s)
 	enum engine_status status = s->container.item.status;
 
 	if (d->next.status != INSTANCE_DELETING)
-		decide_become(d, INSTANCE_DELETING, NULL);
+		decide_become(d, INSTANCE_DELETING, CAUSE_NONE, NULL);
 	d->next.is_channel_up = false;
 	if (status == ENGINE_ABSENT)
 		decide_act(d, ACT_ERASE, PLACE_DROP);
@@ -84,7 +84,7 @@ static void decide_delete(struct decision *d, const struct sight *s)
 /* Someone made a container of this name that is not ours: it is not ours to touch. */
 static void decide_foreign(struct decision *d)
 {
-	decide_become(d, INSTANCE_ERROR,
+	decide_become(d, INSTANCE_ERROR, CAUSE_FOREIGN,
 	              "A container that is not the platform's has this assistant's name. An "
 	              "administrator "
 	              "has to remove or rename it; then start the assistant again.");
@@ -114,7 +114,8 @@ void decide(const struct instance *row, const struct sight *s, struct decision *
 /* Memory that is in use cannot be taken from what runs; from what is stopped it can. */
 static void stop_to_resize(struct decision *d)
 {
-	decide_become(d, INSTANCE_RESTARTING, "It is being restarted to have other memory.");
+	decide_become(d, INSTANCE_RESTARTING, CAUSE_RESIZING,
+	              "It is being restarted to have other memory.");
 	d->next.retry_at_ms = 0;
 	d->next.is_channel_up = false;
 	decide_act(d, ACT_STOP, PLACE_KEEP);
@@ -136,10 +137,12 @@ void decide_failed(const struct instance *row, enum failure failure, enum action
 			return;
 		}
 		ret->delay_ms = ret->next.retry_at_ms - now_ms;
-		decide_become(ret, row->status, "It could not be started yet: %s.", text);
+		decide_become(ret, row->status, CAUSE_NOT_STARTED,
+		              "It could not be started yet: %s.", text);
 		return;
 	}
-	decide_become(ret, INSTANCE_ERROR, "%s", text);
+	decide_become(ret, INSTANCE_ERROR,
+	              failure == FAIL_PLATFORM ? CAUSE_PLATFORM : CAUSE_SETTINGS, "%s", text);
 	decide_give_up(ret, false);
 	if (failure == FAIL_PLATFORM)
 		ret->next.retry_at_ms = now_ms + PLATFORM_RETRY_MS;

@@ -7,11 +7,13 @@ bool decide_is_up(enum engine_status s)
 	return s == ENGINE_RUNNING || s == ENGINE_PAUSED || s == ENGINE_RESTARTING;
 }
 
-void decide_become(struct decision *d, enum instance_status status, const char *fmt, ...)
+void decide_become(struct decision *d, enum instance_status status, enum instance_cause cause,
+                   const char *fmt, ...)
 {
 	va_list ap;
 
 	d->next.status = status;
+	d->next.cause = cause;
 	d->next.reason[0] = '\0';
 	if (!fmt)
 		return;
@@ -25,7 +27,7 @@ void decide_drifted(struct decision *d, enum drift drift, enum instance_status s
 {
 	d->drift = drift;
 	d->drift_text = text;
-	decide_become(d, status, "%s", text);
+	decide_become(d, status, CAUSE_OUTSIDE, "%s", text);
 }
 
 void decide_act(struct decision *d, enum action action, enum place place)
@@ -80,7 +82,7 @@ bool decide_may_restart(struct decision *d, long long now_ms, const char *why, b
 		return true;
 	}
 	decide_become(
-		d, INSTANCE_ERROR,
+		d, INSTANCE_ERROR, CAUSE_CRASH_LOOP,
 		"The assistant was restarted five times within ten minutes, the last time because "
 		"%s. It is stopped now. Look at its settings, then start it again.",
 		why);

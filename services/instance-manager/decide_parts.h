@@ -8,9 +8,9 @@
 
 bool decide_is_up(enum engine_status s); /* it runs, or will by itself */
 
-/* The status and its reason for people; fmt NULL: none. */
-void decide_become(struct decision *d, enum instance_status status, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+/* The status, its cause and its reason for people; fmt NULL: none. */
+void decide_become(struct decision *d, enum instance_status status, enum instance_cause cause,
+                   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /* The same, for what someone else's hand has changed. text is constant. */
 void decide_drifted(struct decision *d, enum drift drift, enum instance_status status,

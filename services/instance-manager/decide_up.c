@@ -19,7 +19,7 @@ static bool is_serving(const struct instance *i)
 static void refused_config(struct decision *d)
 {
 	decide_become(
-		d, INSTANCE_ERROR,
+		d, INSTANCE_ERROR, CAUSE_CONFIG,
 		"OpenClaw refused its configuration (exit status %d). Change the model or the "
 		"provider, then start the assistant again.",
 		DECIDE_EXIT_CONFIG);
@@ -54,7 +54,7 @@ static void be_starting(struct decision *d)
 		break;
 	default:
 		decide_become(d, d->next.was_ready ? INSTANCE_STARTING : INSTANCE_PROVISIONING,
-		              NULL);
+		              CAUSE_NONE, NULL);
 		break;
 	}
 }
@@ -134,12 +134,13 @@ static bool decide_crashed(struct decision *d, const struct sight *s)
 	be_starting(d);
 	if (is_oom)
 		decide_become(
-			d, d->next.status,
+			d, d->next.status, CAUSE_MEMORY,
 			"The assistant ran out of memory (%d MiB) and was restarted. Give it more "
 			"memory if this comes back.",
 			d->next.memory_mib);
 	else
-		decide_become(d, d->next.status, "The assistant was restarted: %s.", why);
+		decide_become(d, d->next.status, CAUSE_CRASH, "The assistant was restarted: %s.",
+		              why);
 	return false;
 }
 
@@ -147,7 +148,13 @@ static bool decide_crashed(struct decision *d, const struct sight *s)
 static void up(struct decision *d, const struct sight *s, enum instance_status status,
                const char *why)
 {
-	decide_become(d, status, why[0] ? "%s" : NULL, why);
+	static const enum instance_cause causes[] = {
+		[PROBE_STARTING] = CAUSE_CONNECTING,     [PROBE_READY] = CAUSE_NONE,
+		[PROBE_BOT_REFUSED] = CAUSE_BOT_REFUSED, [PROBE_BOT_CONFLICT] = CAUSE_BOT_CONFLICT,
+		[PROBE_NO_TELEGRAM] = CAUSE_NO_TELEGRAM, [PROBE_CHANNELS_OFF] = CAUSE_CHANNELS_OFF,
+	};
+
+	decide_become(d, status, causes[s->probe.verdict], why[0] ? "%s" : NULL, why);
 	d->next.ready_run_ms = s->container.started_ms;
 	d->next.probe_misses = 0;
 	d->next.retry_at_ms = 0;
@@ -197,7 +204,7 @@ static void decide_no_answer(struct decision *d, const struct sight *s, bool is_
 	}
 	if (is_booting) {
 		decide_become(
-			d, INSTANCE_ERROR,
+			d, INSTANCE_ERROR, CAUSE_NOT_READY,
 			"OpenClaw was not ready within %lld seconds of its start. It is stopped "
 			"now; "
 			"start it again to try anew.",
@@ -211,7 +218,7 @@ static void decide_no_answer(struct decision *d, const struct sight *s, bool is_
 	}
 	if (!decide_may_restart(d, s->now_ms, "it did not answer any more", true))
 		return;
-	decide_become(d, INSTANCE_UNHEALTHY,
+	decide_become(d, INSTANCE_UNHEALTHY, CAUSE_NO_ANSWER,
 	              "The assistant does not answer and is being restarted.");
 	d->next.is_channel_up = false;
 	decide_act(d, ACT_STOP, PLACE_KEEP);

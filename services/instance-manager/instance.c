@@ -24,6 +24,26 @@ static const char *const operation_names[INSTANCE_OP_COUNT] = {
 	[INSTANCE_OP_UPDATE] = "update", [INSTANCE_OP_DELETE] = "delete",
 };
 
+static const char *const cause_names[CAUSE_COUNT] = {
+#define CAUSE(id, name) [CAUSE_##id] = (name),
+#include "cause.def"
+#undef CAUSE
+};
+
+const char *instance_cause_name(const struct instance *i)
+{
+	return i->reason[0] ? cause_names[i->cause] : NULL;
+}
+
+/* One of a later version is none here. */
+static enum instance_cause cause_from(const char *name)
+{
+	for (int k = CAUSE_NONE + 1; name && k < CAUSE_COUNT; k++)
+		if (strcmp(cause_names[k], name) == 0)
+			return (enum instance_cause)k;
+	return CAUSE_NONE;
+}
+
 const char *instance_status_name(enum instance_status s)
 {
 	return status_names[s];
@@ -142,6 +162,7 @@ int instance_from_row(const PGresult *res, int row, struct instance *ret, struct
 	copy(res, row, "bot_username", i.bot_username, sizeof(i.bot_username));
 	copy(res, row, "model", i.model, sizeof(i.model));
 	copy(res, row, "status_reason", i.reason, sizeof(i.reason));
+	i.cause = cause_from(pg_text(res, row, "status_cause"));
 	copy(res, row, "trace_id", i.trace_id, sizeof(i.trace_id));
 	copy(res, row, "gateway_token_encrypted", i.gateway_token_encrypted,
 	     sizeof(i.gateway_token_encrypted));
@@ -187,6 +208,7 @@ int instance_to_view(const struct instance *i, struct arena *a, struct instance_
 		.model = text_or_null(a, i->model, &ok),
 		.status = status_names[i->status],
 		.status_reason = text_or_null(a, i->reason, &ok),
+		.status_cause = instance_cause_name(i),
 		.desired = desired_names[i->desired],
 		.observed_at = time_or_null(a, i->observed_ms, &ok),
 		.created_at = time_or_null(a, i->created_ms, &ok),
@@ -220,6 +242,7 @@ static void become(struct instance *i, enum instance_desired desired, enum insta
 	i->status = status;
 	i->operation = op;
 	i->reason[0] = '\0';
+	i->cause = CAUSE_NONE;
 	instance_forgive(i);
 }
 

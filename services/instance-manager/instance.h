@@ -47,6 +47,15 @@ enum instance_operation {
 	INSTANCE_OP_COUNT
 };
 
+/* Why it is not simply as it is wanted: cause.def. */
+enum instance_cause {
+	CAUSE_NONE,
+#define CAUSE(id, name) CAUSE_##id,
+#include "cause.def"
+#undef CAUSE
+	CAUSE_COUNT
+};
+
 #define INSTANCE_NAME_SIZE   1024 /* 255 characters of UTF-8 and the zero */
 #define INSTANCE_MODEL_SIZE  201
 #define INSTANCE_REASON_SIZE 512
@@ -67,6 +76,7 @@ struct instance {
 	enum instance_desired desired;
 	enum instance_status status;
 	char reason[INSTANCE_REASON_SIZE]; /* for people; "": none */
+	enum instance_cause cause;         /* for programs; of a reason that is not "" */
 	enum instance_operation operation;
 	char trace_id[INSTANCE_TRACE_SIZE];
 	long long observed_ms; /* unix ms; 0: never */
@@ -97,6 +107,7 @@ struct instance {
 const char *instance_status_name(enum instance_status s); /* "running" */
 const char *instance_desired_name(enum instance_desired d);
 const char *instance_operation_name(enum instance_operation op); /* NULL for none */
+const char *instance_cause_name(const struct instance *i);       /* NULL: there is no reason */
 
 /* Nothing is under way in such a status: what was asked for has come to its end. */
 bool instance_is_settled(enum instance_status s);
@@ -124,7 +135,7 @@ void instance_forgive(struct instance *i);
 #define INSTANCE_MS(column) "floor(extract(epoch FROM " column ") * 1000)::bigint"
 #define INSTANCE_COLUMNS                                                                           \
 	"id, user_id, name, container_name, port, bot_username, model, memory_mib,"                \
-	" owner_telegram_id, desired, status, status_reason, operation, trace_id,"                 \
+	" owner_telegram_id, desired, status, status_reason, status_cause, operation, trace_id,"                 \
 	" " INSTANCE_MS("observed_at") " AS observed_ms,"                                          \
 	" " INSTANCE_MS("created_at") " AS created_ms,"                                            \
 	" " INSTANCE_MS("updated_at") " AS updated_ms,"                                            \

@@ -191,6 +191,7 @@ int store_change(struct pg_conn *c, const struct instance *i, const struct store
 	static const char sql[] =
 		"UPDATE instances SET name = $3, model = $4, memory_mib = $5,"
 		"  owner_telegram_id = $6, desired = $7, status = $8, status_reason = $9,"
+		"  status_cause = CASE WHEN $9::text IS NULL THEN NULL ELSE status_cause END,"
 		"  operation = $10, trace_id = $11, restart_generation = $12,"
 		"  config_generation = $13, probe_misses = $14, retry_at_ms = $15,"
 		"  restart_times = CASE WHEN $16::bool THEN '{}' ELSE restart_times END,"

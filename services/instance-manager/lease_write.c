@@ -86,7 +86,7 @@ static int row_write(struct pg_conn *c, const struct lease_write *w, const char 
 		"  applied_config = $7, probe_misses = $8, restart_times = $9, retry_at_ms = $10,"
 		"  exit_code = $11, exit_oom = $12, seen_end_ms = $13, ready_run_ms = $14,"
 		"  not_ready_since_ms = $15, was_ready = $16, channel = $17, operation = $18,"
-		"  trace_id = $19,"
+		"  trace_id = $19, status_cause = $26,"
 		"  observed_at = CASE WHEN $20::bool THEN now() ELSE observed_at END,"
 		"  boot_until = CASE $21 WHEN 'take' THEN now() + $22::bigint * interval '1 ms'"
 		"   WHEN 'keep' THEN boot_until ELSE NULL END,"
@@ -130,6 +130,7 @@ static int row_write(struct pg_conn *c, const struct lease_write *w, const char 
 	params_bool(&p, is_last);
 	params_int(&p, w->d->delay_ms);
 	params_bool(&p, is_told(w->before, n));
+	params_text(&p, instance_cause_name(n));
 	return pg_query(c, sql, p.values, p.count, ret, e);
 }
 

@@ -53,6 +53,7 @@ int outbox_add_status(struct pg_conn *c, const struct instance *i, struct err *e
 		.instance_id = i->id,
 		.status = instance_status_name(i->status),
 		.status_reason = or_null(i->reason),
+		.status_cause = instance_cause_name(i),
 		.desired = instance_desired_name(i->desired),
 	};
 

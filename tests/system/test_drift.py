@@ -147,11 +147,24 @@ def reason(person: Person, instance: str) -> str:
     return str(person.instance(instance)["status_reason"] or "").lower()
 
 
+def cause(person: Person, instance: str) -> str:
+    return str(person.instance(instance)["status_cause"])
+
+
+def causes_told(person: Person, instance: str) -> str:
+    """What the timeline says of its states, the latest first."""
+    items = expect(person.api.get(f"/instances/{instance}/activity?limit=100"), 200)["items"]
+    return "; ".join(str(i["summary"]) for i in items if i["kind"] == "status")
+
+
 def test_a_config_that_is_refused_is_named(suite: Suite, ada: Person, bot: Bot) -> None:
     instance = ada.running(bot)["id"]
     steer(suite, ada, instance, exit_after_ms=0, exit_code=78)
     wait_until(lambda: ada.instance(instance)["status"] == "error", 30 * SLOW, "error")
-    assert "config" in reason(ada, instance)
+    assert "config" in reason(ada, instance) and cause(ada, instance) == "config_refused"
+    cid = box(suite, instance)["Id"]
+    wait_until(lambda: not suite.engine.json("GET", f"/containers/{cid}/json")["State"]["Running"], 20, "it is stopped")
+    assert suite.engine.json("GET", f"/containers/{cid}/json")["RestartCount"] <= 5, "the loop is ended at once"
     suite.data(ada.id, instance, ".openclaw", "stub.json").unlink()
     ada.act(instance, "start", "running")  # a person's wish forgives
 
@@ -160,6 +173,47 @@ def test_a_bot_polled_by_somebody_else_is_named(suite: Suite, ada: Person, bot: 
     instance = ada.running(bot)["id"]
     steer(suite, ada, instance, telegram="conflict")
     wait_until(lambda: "bot" in reason(ada, instance) or "telegram" in reason(ada, instance), 60 * SLOW, "the reason")
+    assert cause(ada, instance) == "bot_conflict" and ada.instance(instance)["status"] == "unhealthy"
+    suite.data(ada.id, instance, ".openclaw", "stub.json").unlink()
+    ada.wait(instance, "running")
+    assert ada.instance(instance)["status_cause"] is None
+
+
+def test_a_token_that_is_refused_is_named(suite: Suite, ada: Person, bot: Bot) -> None:
+    instance = ada.running(bot)["id"]
+    with suite.socket(ada.access_token) as ws:
+        ws.subscribe(f"instance.{instance}")
+        steer(suite, ada, instance, telegram="blocked")
+        told = ws.expect("instance.status", 60 * SLOW, lambda f: f["data"]["status"] == "unhealthy")
+    assert told["data"]["status_cause"] == "bot_token_refused" and "new one" in told["data"]["status_reason"]
+    assert cause(ada, instance) == "bot_token_refused"
+
+
+def test_too_little_memory_is_named(suite: Suite, ada: Person, bot: Bot) -> None:
+    instance = ada.running(bot)["id"]
+    with suite.socket(ada.access_token) as ws:
+        ws.subscribe(f"instance.{instance}")
+        steer(suite, ada, instance, oom=True, once=True)
+        told = ws.expect("instance.status", 60 * SLOW, lambda f: f["data"]["status_cause"] == "out_of_memory")
+    assert "memory" in told["data"]["status_reason"]
+    ada.wait(instance, "running")
+    assert "ran out of memory" in causes_told(ada, instance)
+
+
+def test_what_hangs_is_restarted_and_named(suite: Suite, ada: Person, bot: Bot) -> None:
+    instance = ada.running(bot)["id"]
+    with suite.socket(ada.access_token) as ws:
+        ws.subscribe(f"instance.{instance}")
+        steer(suite, ada, instance, healthz="hang", once=True)
+        ws.expect("instance.status", 90 * SLOW, lambda f: f["data"]["status_cause"] == "no_answer")
+    ada.wait(instance, "running")
+
+
+def test_what_ends_again_and_again_is_stopped(suite: Suite, ada: Person, bot: Bot) -> None:
+    instance = ada.running(bot)["id"]
+    steer(suite, ada, instance, exit_after_ms=50, exit_code=3)
+    wait_until(lambda: ada.instance(instance)["status"] == "error", 120 * SLOW, "error")
+    assert cause(ada, instance) == "crash_loop" and "stopped" in reason(ada, instance)
 
 
 def test_a_crash_is_got_over(suite: Suite, ada: Person, bot: Bot) -> None:
