@@ -143,3 +143,15 @@ void probe_instance(struct http_client *c, const struct probe_target *t, struct 
 	ret->is_live = ret->verdict != PROBE_DOWN && ret->verdict != PROBE_STRANGER;
 	snprintf(ret->text, sizeof(ret->text), "%s", verdicts[ret->verdict].text);
 }
+
+bool probe_start_channels(struct http_client *c, const struct probe_target *t)
+{
+	OWN(arena) struct arena a = { .limit = 2 * ANSWER_MAX };
+	struct http_res res = { 0 };
+
+	return t->token &&
+	       ask(c, t, "/api/v1/admin/rpc",
+	           "{\"method\":\"channels.start\",\"params\":{\"channel\":\"telegram\"}}", &a,
+	           &res) &&
+	       res.status == 200;
+}

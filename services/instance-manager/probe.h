@@ -41,6 +41,10 @@ const char *probe_name(enum probe_verdict v); /* "bot_refused" */
 /* Always a verdict. c is opened with base_url "". */
 void probe_instance(struct http_client *c, const struct probe_target *t, struct probe_report *ret);
 
+/* Asks it to begin its channels, which its breaker holds back after crashes. false: it did not take
+ * that, and is asked again. */
+bool probe_start_channels(struct http_client *c, const struct probe_target *t);
+
 /* The part of it that judges: is_ready is what /readyz says, answer that of channels.status. Pure.
  * What is no such answer says nothing: READY or STARTING, as is_ready. */
 enum probe_verdict probe_judge(bool is_ready, const char *answer, size_t len);

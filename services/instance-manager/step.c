@@ -15,6 +15,9 @@
 #define AWAY_MS      2000 /* until the engine is asked again */
 #define AGAIN_MS     1000 /* after STEPS_MAX */
 #define JITTER_MS    1500
+/* How long a run must have lived before its channels, which OpenClaw's breaker holds back after
+ * crashes, are begun by us. */
+#define CHANNELS_OFF_MS 20000
 
 static void probe(struct app *app, const struct instance *row, struct sight *s)
 {
@@ -32,6 +35,11 @@ static void probe(struct app *app, const struct instance *row, struct sight *s)
 	probe_instance(app->probes, &target, &s->probe);
 	s->has_probe = true;
 	s->now_ms = clock_now_ms();
+	if (s->probe.verdict == PROBE_CHANNELS_OFF && s->container.started_ms &&
+	    s->now_ms - s->container.started_ms > CHANNELS_OFF_MS)
+		log_info("channels are switched on again", "instance_id", row->id, "user_id",
+		         row->user_id, "taken",
+		         probe_start_channels(app->probes, &target) ? "yes" : "no");
 }
 
 static int look(struct app *app, const struct instance *row, struct sight *s, struct err *e)

@@ -200,6 +200,17 @@ def test_too_little_memory_is_named(suite: Suite, ada: Person, bot: Bot) -> None
     assert "ran out of memory" in causes_told(ada, instance)
 
 
+def test_channels_that_are_held_back_are_begun(suite: Suite, ada: Person, bot: Bot) -> None:
+    instance = ada.running(bot)["id"]
+    with suite.socket(ada.access_token) as ws:
+        ws.subscribe(f"instance.{instance}")
+        steer(suite, ada, instance, telegram="off")
+        told = ws.expect("instance.status", 60 * SLOW, lambda f: f["data"]["status_cause"] == "channels_off")
+        assert told["data"]["status"] == "unhealthy"
+        ws.expect("instance.status", 90 * SLOW, lambda f: f["data"]["status"] == "running")
+    bot.wait_polled()
+
+
 def test_what_hangs_is_restarted_and_named(suite: Suite, ada: Person, bot: Bot) -> None:
     instance = ada.running(bot)["id"]
     with suite.socket(ada.access_token) as ws:

@@ -177,11 +177,11 @@ bool conf_load(const char *dir, struct conf *ret)
 }
 
 /* Which of the words the value is, 0 where it is absent; -1 for any other. */
-static int word(const struct json *j, const char *key, const char *const words[3])
+static int word(const struct json *j, const char *key, const char *const words[4])
 {
 	const char *value = json_string_at(j, key, words[0]);
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4 && words[i]; i++) {
 		if (strcmp(value, words[i]) == 0)
 			return i;
 	}
@@ -190,8 +190,8 @@ static int word(const struct json *j, const char *key, const char *const words[3
 
 bool steer_load(const char *dir, struct steer *ret)
 {
-	static const char *const probes[] = { "ok", "hang", "500" };
-	static const char *const telegrams[] = { "ok", "blocked", "conflict" };
+	static const char *const probes[4] = { "ok", "hang", "500" };
+	static const char *const telegrams[] = { "ok", "blocked", "conflict", "off" };
 	struct steer s = { .ready_ms = 10, .exit_after_ms = -1, .oom_after_ms = -1 };
 	struct text t = { 0 };
 	struct json *j;

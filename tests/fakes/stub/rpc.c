@@ -171,6 +171,10 @@ static void channels_start(struct rpc *r)
 		r->error = "unknown channel";
 		return;
 	}
+	pthread_mutex_lock(&r->stub->lock);
+	if (r->stub->steer.telegram == TELEGRAM_OFF)
+		r->stub->steer.telegram = TELEGRAM_OK;
+	pthread_mutex_unlock(&r->stub->lock);
 	stub_news(r->stub);
 	text_printf(r->out, "{\"channel\":\"telegram\",\"accountId\":\"default\","
 	                    "\"started\":true,\"outcome\":{\"status\":\"handed-off\"}}");

@@ -40,7 +40,7 @@ struct conf {
 };
 
 enum probe_mode { PROBE_OK, PROBE_HANG, PROBE_500 };
-enum telegram_mode { TELEGRAM_OK, TELEGRAM_BLOCKED, TELEGRAM_CONFLICT };
+enum telegram_mode { TELEGRAM_OK, TELEGRAM_BLOCKED, TELEGRAM_CONFLICT, TELEGRAM_OFF };
 
 /* How a test steers the stub, from stub.json in the state directory; README.md has the table. */
 struct steer {

@@ -344,6 +344,11 @@ static void run_channel(struct poller *p)
 		recover(p, "Telegram apiRoot is not http://host: the stub speaks no TLS", -1);
 		return;
 	}
+	if (p->steer.telegram == TELEGRAM_OFF) {
+		set_life(p, LIFE_STOPPED, "channel start held back by the crash-loop breaker");
+		pause_ms(p, -1);
+		return;
+	}
 	if (p->steer.telegram == TELEGRAM_BLOCKED) {
 		block(p, "getMe");
 		return;
