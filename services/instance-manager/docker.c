@@ -21,21 +21,25 @@ static void ask_path(struct docker_ask *k, const char *ref, const char *tail)
 	const char *escaped = docker_escape(ref, false, &k->a);
 
 	if (escaped)
-		k->req.path = arena_printf(&k->a, DOCKER_API "/containers/%s%s", escaped, tail);
+		k->req.path = arena_printf(&k->a, "/containers/%s%s", escaped, tail);
 }
 
 static int docker_ping(struct engine *g, struct engine_info *ret, struct err *e)
 {
+	struct docker *d = (struct docker *)g;
 	OWN(docker_ask) struct docker_ask k;
+	int minor = 0;
 
-	/* Without a version in the path, which an older engine would refuse. */
 	docker_ask_init(&k, "version", "GET", DOCKER_QUICK_MS);
 	k.req.path = "/version";
-	if (docker_ask_send((struct docker *)g, &k, e) < 0)
+	if (docker_ask_send(d, &k, e) < 0)
 		return -1;
 	if (k.res.status != 200)
 		return docker_ask_refused(&k, e);
-	return docker_json_version(&k.res, ret, e) < 0 ? docker_ask_wrap(&k, e) : 0;
+	if (docker_json_version(&k.res, ret, &minor, e) < 0)
+		return docker_ask_wrap(&k, e);
+	__atomic_store_n(&d->api_minor, minor, __ATOMIC_RELAXED);
+	return 0;
 }
 
 static int docker_has_image(struct engine *g, const char *image, bool *ret, struct err *e)
@@ -46,7 +50,7 @@ static int docker_has_image(struct engine *g, const char *image, bool *ret, stru
 	docker_ask_init(&k, "image", "GET", DOCKER_QUICK_MS);
 	escaped = docker_escape(image, true, &k.a);
 	if (escaped)
-		k.req.path = arena_printf(&k.a, DOCKER_API "/images/%s/json", escaped);
+		k.req.path = arena_printf(&k.a, "/images/%s/json", escaped);
 	if (docker_ask_send((struct docker *)g, &k, e) < 0)
 		return -1;
 	if (k.res.status != 200 && k.res.status != 404)
@@ -64,7 +68,7 @@ static int docker_create(struct engine *g, const struct container_spec *spec,
 	docker_ask_init(&k, "create", "POST", SLOW_MS);
 	if (container_json(spec, &k.a, &k.req.body, e) < 0)
 		return docker_ask_wrap(&k, e);
-	k.req.path = arena_printf(&k.a, DOCKER_API "/containers/create?name=%s",
+	k.req.path = arena_printf(&k.a, "/containers/create?name=%s",
 	                          container_name(spec->instance_id, name));
 	if (docker_ask_send((struct docker *)g, &k, e) < 0)
 		return -1;
@@ -207,11 +211,10 @@ static int docker_list(struct engine *g, struct arena *a, struct engine_item **r
 	k.req.answer_max = LIST_MAX;
 	k.a.limit += LIST_MAX;
 	/* filters={"label":["zaki.platform=<id>"]} */
-	k.req.path =
-		arena_printf(&k.a,
-	                     DOCKER_API "/containers/json?all=1&filters=%%7B%%22label%%22%%3A"
-	                                "%%5B%%22" CONTAINER_LABEL_PLATFORM "%%3D%s%%22%%5D%%7D",
-	                     d->platform_id);
+	k.req.path = arena_printf(&k.a,
+	                          "/containers/json?all=1&filters=%%7B%%22label%%22%%3A"
+	                          "%%5B%%22" CONTAINER_LABEL_PLATFORM "%%3D%s%%22%%5D%%7D",
+	                          d->platform_id);
 	if (docker_ask_send(d, &k, e) < 0)
 		return -1;
 	if (k.res.status != 200)
@@ -325,6 +328,7 @@ int docker_open(const char *host, const char *platform_id, struct engine **ret, 
 	if (!d)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	d->base.verbs = &verbs;
+	d->api_minor = DOCKER_API_MINOR;
 	snprintf(d->platform_id, sizeof(d->platform_id), "%s", platform_id);
 	if (http_client_open(&opt, &d->http, e) < 0) {
 		free(d);

@@ -11,6 +11,7 @@
 #define DOCKER_API_MAJOR 1
 #define DOCKER_API_MINOR 41
 #define DOCKER_API       "/v1.41"
+#define DOCKER_API_LAST  51 /* minor version up to which answers are as they are read here */
 #define DOCKER_ICC       "com.docker.network.bridge.enable_icc"
 #define DOCKER_LINE_MAX  (64 * 1024) /* bytes of one event */
 
@@ -18,7 +19,11 @@ struct docker {
 	struct engine base; /* first: a struct engine * is one of these */
 	struct http_client *http;
 	char platform_id[UUID_SIZE];
+	int api_minor; /* of the API that is spoken; set by ping, read by all (__atomic) */
 };
+
+/* The path of a request in the API version that the engine speaks. NULL: no memory. */
+const char *docker_path(struct docker *d, const char *path, struct arena *a);
 
 enum docker_network_fit {
 	DOCKER_NETWORK_FITS,
@@ -26,8 +31,10 @@ enum docker_network_fit {
 	DOCKER_NETWORK_TALKING, /* containers in it reach each other, or it is no bridge */
 };
 
-/* GET /version. ERR_UNAVAILABLE when the engine does not speak DOCKER_API. */
-int docker_json_version(const struct http_res *res, struct engine_info *ret, struct err *e);
+/* GET /version. ERR_UNAVAILABLE when the engine speaks neither DOCKER_API nor one up to
+ * DOCKER_API_LAST. *ret_minor: the oldest of these that it speaks. */
+int docker_json_version(const struct http_res *res, struct engine_info *ret, int *ret_minor,
+                        struct err *e);
 
 /* GET /containers/REF/json and /containers/json. */
 int docker_json_state(const struct http_res *res, const char *platform_id, struct engine_state *ret,

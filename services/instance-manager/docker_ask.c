@@ -17,8 +17,19 @@ int docker_ask_wrap(const struct docker_ask *k, struct err *e)
 	return err_wrap(e, what);
 }
 
+const char *docker_path(struct docker *d, const char *path, struct arena *a)
+{
+	int minor = __atomic_load_n(&d->api_minor, __ATOMIC_RELAXED);
+
+	/* Asked without a version, which an engine of another one would refuse. */
+	if (!path || strcmp(path, "/version") == 0)
+		return path;
+	return arena_printf(a, "/v%d.%d%s", DOCKER_API_MAJOR, minor, path);
+}
+
 int docker_ask_send(struct docker *d, struct docker_ask *k, struct err *e)
 {
+	k->req.path = docker_path(d, k->req.path, &k->a);
 	if (!k->req.path)
 		return err_set(e, ERR_INTERNAL, "container engine: out of memory");
 	k->req.body_len = k->req.body ? strlen(k->req.body) : 0;

@@ -59,9 +59,9 @@ static char *path_make(const struct docker *d, long long since_ns, struct arena 
 	if (!since)
 		return NULL;
 	return arena_printf(a,
-	                    DOCKER_API "/events?filters=%%7B%%22type%%22%%3A%%5B%%22container%%22"
-	                               "%%5D%%2C%%22label%%22%%3A%%5B%%22" CONTAINER_LABEL_PLATFORM
-	                               "%%3D%s%%22%%5D%%7D%s",
+	                    "/events?filters=%%7B%%22type%%22%%3A%%5B%%22container%%22"
+	                    "%%5D%%2C%%22label%%22%%3A%%5B%%22" CONTAINER_LABEL_PLATFORM
+	                    "%%3D%s%%22%%5D%%7D%s",
 	                    d->platform_id, since);
 }
 
@@ -75,7 +75,7 @@ int docker_events(struct engine *g, long long since_ns, engine_on_event *on_even
 
 	arena_init(&a, DOCKER_LINE_MAX + 4096);
 	r.line = arena_alloc(&a, DOCKER_LINE_MAX);
-	req.path = path_make(d, since_ns, &a);
+	req.path = docker_path(d, path_make(d, since_ns, &a), &a);
 	if (!r.line || !req.path)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 

@@ -353,9 +353,11 @@ static bool api_from(const cJSON *doc, const char *key, int *ret)
 	return true;
 }
 
-int docker_json_version(const struct http_res *res, struct engine_info *ret, struct err *e)
+int docker_json_version(const struct http_res *res, struct engine_info *ret, int *ret_minor,
+                        struct err *e)
 {
 	const int wanted = DOCKER_API_MAJOR * 1000 + DOCKER_API_MINOR;
+	const int last = DOCKER_API_MAJOR * 1000 + DOCKER_API_LAST;
 	OWN(json) cJSON *doc = NULL;
 	int newest, oldest;
 
@@ -367,14 +369,15 @@ int docker_json_version(const struct http_res *res, struct engine_info *ret, str
 		return unexpected(e, "ApiVersion");
 	if (!api_from(doc, "MinAPIVersion", &oldest))
 		oldest = 0;
-	if (newest < wanted || oldest > wanted)
+	if (newest < wanted || oldest > last)
 		return err_set(
 			e, ERR_UNAVAILABLE,
-			"speaks API %d.%d to %d.%d, but %d.%d is needed (Docker 20.10 is the "
-			"first with it)",
+			"speaks API %d.%d to %d.%d, but one of %d.%d to %d.%d is needed (Docker "
+			"20.10 is the first with it)",
 			oldest / 1000, oldest % 1000, newest / 1000, newest % 1000,
-			DOCKER_API_MAJOR, DOCKER_API_MINOR);
+			DOCKER_API_MAJOR, DOCKER_API_MINOR, DOCKER_API_MAJOR, DOCKER_API_LAST);
 
+	*ret_minor = (oldest > wanted ? oldest : wanted) % 1000;
 	snprintf(ret->version, sizeof(ret->version), "%s", json_text(doc, "Version"));
 	snprintf(ret->api_version, sizeof(ret->api_version), "%s", json_text(doc, "ApiVersion"));
 	return 0;

@@ -16,7 +16,7 @@ static int network_find(struct docker *d, const char *name, bool *ret, struct er
 	docker_ask_init(&k, "network", "GET", DOCKER_QUICK_MS);
 	escaped = docker_escape(name, false, &k.a);
 	if (escaped)
-		k.req.path = arena_printf(&k.a, DOCKER_API "/networks/%s", escaped);
+		k.req.path = arena_printf(&k.a, "/networks/%s", escaped);
 	if (docker_ask_send(d, &k, e) < 0)
 		return -1;
 	/* 400: there are several of that name, of which all but one will go. */
@@ -63,7 +63,7 @@ static int network_make(struct docker *d, const char *name, char ret_id[ENGINE_I
 	OWN(docker_ask) struct docker_ask k;
 
 	docker_ask_init(&k, "network", "POST", DOCKER_QUICK_MS);
-	k.req.path = body ? DOCKER_API "/networks/create" : NULL;
+	k.req.path = body ? "/networks/create" : NULL;
 	k.req.body = body;
 	if (docker_ask_send(d, &k, e) < 0)
 		return -1;
@@ -81,7 +81,7 @@ static int network_count(struct docker *d, const char *name, size_t *ret, struct
 	OWN(docker_ask) struct docker_ask k;
 
 	docker_ask_init(&k, "network", "GET", DOCKER_QUICK_MS);
-	k.req.path = DOCKER_API "/networks";
+	k.req.path = "/networks";
 	if (docker_ask_send(d, &k, e) < 0)
 		return -1;
 	if (k.res.status != 200)
@@ -94,7 +94,7 @@ static int network_remove(struct docker *d, const char *id, struct err *e)
 	OWN(docker_ask) struct docker_ask k;
 
 	docker_ask_init(&k, "network", "DELETE", DOCKER_QUICK_MS);
-	k.req.path = arena_printf(&k.a, DOCKER_API "/networks/%s", id);
+	k.req.path = arena_printf(&k.a, "/networks/%s", id);
 	if (docker_ask_send(d, &k, e) < 0)
 		return -1;
 	if (k.res.status != 204 && k.res.status != 404)

@@ -159,9 +159,13 @@ static int outside_open(struct app *app, struct err *e)
 /* An engine that is away now is no reason not to start: it is waited for. */
 static int engine_open(struct app *app, struct err *e)
 {
+	struct engine_info info;
+
 	if (docker_open(app->docker_host, app->platform_id, &app->engine, e) < 0)
 		return -1;
-	if (engine_ensure_network(app->engine, app->instance_network, e) == 0)
+	/* The ping finds out which version of its API the engine speaks. */
+	if (engine_ping(app->engine, &info, e) == 0 &&
+	    engine_ensure_network(app->engine, app->instance_network, e) == 0)
 		return 0;
 	if (e->code == ERR_INVALID)
 		return -1;

@@ -227,7 +227,8 @@ static void version_is_checked(void **state)
 		{ "{\"Version\":\"27.0\",\"ApiVersion\":\"1.46\",\"MinAPIVersion\":\"1.24\"}",     ERR_NONE },
 		{ "{\"Version\":\"9\",\"ApiVersion\":\"1.41\"}",                                   ERR_NONE },
 		{ "{\"Version\":\"19.03\",\"ApiVersion\":\"1.40\",\"MinAPIVersion\":\"1.12\"}",    ERR_UNAVAILABLE },
-		{ "{\"Version\":\"29.0\",\"ApiVersion\":\"1.52\",\"MinAPIVersion\":\"1.44\"}",     ERR_UNAVAILABLE },
+		{ "{\"Version\":\"29.0\",\"ApiVersion\":\"1.52\",\"MinAPIVersion\":\"1.44\"}",     ERR_NONE },
+		{ "{\"Version\":\"40\",\"ApiVersion\":\"1.70\",\"MinAPIVersion\":\"1.60\"}",       ERR_UNAVAILABLE },
 		{ "{\"Version\":\"x\",\"ApiVersion\":\"new\"}",                                    ERR_UPSTREAM },
 		{ "{\"Version\":\"x\",\"ApiVersion\":\"1.41b\"}",                                  ERR_UPSTREAM },
 		{ "{\"ApiVersion\":\"1.41\"}",                                                     ERR_UPSTREAM },
@@ -240,7 +241,11 @@ static void version_is_checked(void **state)
 		struct http_res res = res_of(cases[i].text);
 		struct engine_info info = { .version = "" };
 		struct err e = ERR_INIT;
-		int r = docker_json_version(&res, &info, &e);
+		int minor = 0, r = docker_json_version(&res, &info, &minor, &e);
+
+		/* The oldest that both know. */
+		if (r == 0)
+			assert_int_equal(minor, strstr(cases[i].text, "\"1.44\"") ? 44 : 41);
 
 		print_message("  %s\n", cases[i].text);
 		assert_int_equal(r, cases[i].code ? -1 : 0);
