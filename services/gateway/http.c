@@ -22,9 +22,11 @@ struct http {
 	bool is_closing;
 	long long requests;    /* under way */
 	long long connections; /* that have a thread */
-	long long failed_ms;   /* monotonic; the second that the next two are of */
-	long long failed;      /* requests on their way */
-	long long untold;      /* of these, or of seconds before, that no line says */
+	struct told {
+		long long ms;     /* monotonic; the second that the next two are of */
+		long long count;  /* of such requests */
+		long long untold; /* of these, or of seconds before, that no line says */
+	} failed, refused;
 
 	struct app *app;
 	struct mg_context *server;
@@ -153,23 +155,29 @@ static int serve(struct exchange *x, struct err *e)
 	return x->route->local ? serve_local(x, e) : call_forward(x, e);
 }
 
-/* While the bus is away all requests fail, for the same reason: a few lines a second say so as well
- * as thousands. ret_untold: how many were left out before this one. */
-static bool is_worth_a_line(struct http *h, char ret_untold[24])
+/* While the bus is away all requests fail, and in a flood most are refused, for the same reason: a few
+ * lines a second say so as well as thousands. ret_untold: how many were left out before this one. */
+static bool is_worth_a_line(struct http *h, struct told *t, char ret_untold[24])
 {
 	long long now_ms = clock_mono_ms();
 	bool result;
 
 	pthread_mutex_lock(&h->lock);
-	if (now_ms - h->failed_ms >= 1000) {
-		h->failed_ms = now_ms;
-		h->failed = 0;
+	if (now_ms - t->ms >= 1000) {
+		t->ms = now_ms;
+		t->count = 0;
 	}
-	result = ++h->failed <= FAILED_LINES;
-	snprintf(ret_untold, 24, "%.0lld", result ? h->untold : 0);
-	h->untold = result ? 0 : h->untold + 1;
+	result = ++t->count <= FAILED_LINES;
+	snprintf(ret_untold, 24, "%.0lld", result ? t->untold : 0);
+	t->untold = result ? 0 : t->untold + 1;
 	pthread_mutex_unlock(&h->lock);
 	return result;
+}
+
+/* Who was turned away at this door: the sign of somebody who tries. */
+static bool is_refusal(const struct err *e)
+{
+	return e->code == ERR_UNAUTHENTICATED || e->code == ERR_FORBIDDEN || e->code == ERR_LIMIT;
 }
 
 /* A failed call is logged by the service; what failed here, on the way to it, by us. */
@@ -182,11 +190,15 @@ static void log_end(struct http *h, const struct exchange *x, const struct err *
 
 	snprintf(status, sizeof(status), "%d", x->status);
 	snprintf(ms, sizeof(ms), "%.1f", (double)(clock_mono_ns() - start_ns) / 1e6);
-	if (is_failed && is_worth_a_line(h, untold))
+	if (is_failed && is_worth_a_line(h, &h->failed, untold))
 		log_line(e->code == ERR_INTERNAL ? LOG_ERR : LOG_WRN, "request failed", "method",
 		         x->info->request_method, "route", path, "status", status, "user_id",
 		         x->ctx.user_id, "error", e->msg, "duration_ms", ms, "untold", untold,
 		         (char *)NULL);
+	else if (is_refusal(e) && is_worth_a_line(h, &h->refused, untold))
+		log_info("request refused", "method", x->info->request_method, "route", path,
+		         "code", err_name(e->code), "user_id", x->ctx.user_id, "address",
+		         x->ctx.client_address, "error", e->msg, "untold", untold);
 	else if (!is_failed)
 		log_debug("request", "method", x->info->request_method, "route", path, "status",
 		          status, "duration_ms", ms);

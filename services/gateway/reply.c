@@ -16,7 +16,9 @@ static const char always[] =
 	"Content-Type: application/json\r\n"
 	"Cache-Control: no-store\r\n"
 	"X-Content-Type-Options: nosniff\r\n"
-	"Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
+	"Content-Security-Policy: default-src 'none'; object-src 'none'; base-uri 'none'; "
+	"form-action 'none'; frame-ancestors 'none'\r\n"
+	"Cross-Origin-Resource-Policy: same-origin\r\n"
 	"X-Frame-Options: DENY\r\n"
 	"Referrer-Policy: no-referrer\r\n"
 	"Vary: Origin\r\n";
@@ -82,7 +84,7 @@ static void header_begin(struct text *t, struct exchange *x, int status)
 	add_date(t);
 	add(t, "%sX-Request-Id: %s\r\n", always, x->ctx.trace_id);
 	if (origin_is_https(x->app->origins))
-		add(t, "Strict-Transport-Security: max-age=31536000\r\n");
+		add(t, "Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n");
 	add_cors(t, x);
 	add_limit(t, &x->limit);
 	if (status == 401)
@@ -93,6 +95,9 @@ static void header_begin(struct text *t, struct exchange *x, int status)
 		add(t, "ETag: \"%s\"\r\n", x->tag);
 	if (x->cookies && status < 300)
 		add(t, "%s", x->cookies);
+	/* Signed out: the browser keeps nothing of what was shown. */
+	if (x->cookies && status < 300 && x->route->cookies == COOKIES_CLEAR)
+		add(t, "Clear-Site-Data: \"cache\", \"storage\"\r\n");
 	add(t, "Connection: %s\r\n",
 	    x->must_close || !x->head.keeps_alive ? "close" : "keep-alive");
 }

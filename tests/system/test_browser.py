@@ -127,6 +127,14 @@ def test_refresh_and_logout_by_cookie(ada: Person, api: Api, suite: Suite) -> No
     expect(api.get("/users/me", headers={"Cookie": cookie}), 401)
 
 
+def test_signing_out_leaves_nothing_in_the_browser(ada: Person, api: Api, suite: Suite) -> None:
+    answer, cookie = signed_in_by_cookie(ada, api)
+    assert answer.headers["Clear-Site-Data"] is None
+    answer = api.post("/auth/logout", {}, headers={"Cookie": cookie, "Origin": suite.stack.public_url()})
+    expect(answer, 200)
+    assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
+
+
 # ---- CORS ----------------------------------------------------------------------------------------
 
 ASK = {"Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization,content-type"}
@@ -185,7 +193,9 @@ def test_answers_carry_the_usual_headers(ada: Person, api: Api) -> None:
         assert head["X-Content-Type-Options"] == "nosniff"
         assert head["Cache-Control"] and "no-store" in head["Cache-Control"]
         assert head["X-Frame-Options"] == "DENY" and "frame-ancestors 'none'" in head["Content-Security-Policy"]
-        assert "default-src 'none'" in head["Content-Security-Policy"]
+        for directive in ("default-src", "object-src", "base-uri", "form-action"):
+            assert f"{directive} 'none'" in head["Content-Security-Policy"]
+        assert head["Cross-Origin-Resource-Policy"] == "same-origin"
         assert head["Referrer-Policy"] == "no-referrer"
         assert re.fullmatch(r"[0-9a-f]{32}", head["X-Request-Id"])
         assert "Server" not in head and "X-Powered-By" not in head
@@ -205,4 +215,4 @@ def test_hsts_where_the_platform_is_behind_tls(suite: Suite, api: Api) -> None:
     with gates(suite, 1, PUBLIC_URL="https://zaki.example") as (gate,):
         for path in ("/health", "/users/me", "/nowhere"):
             value = gate.api.get(path).headers["Strict-Transport-Security"]
-            assert value and int(re.findall(r"max-age=(\d+)", value)[0]) >= 31536000
+            assert value and int(re.findall(r"max-age=(\d+)", value)[0]) >= 31536000 and "includeSubDomains" in value
