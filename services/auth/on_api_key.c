@@ -1,6 +1,7 @@
 /* API keys: one's own, and whose one is. */
 
 #include "api_key.h"
+#include "session.h"
 #include "user.h"
 
 int on_api_key_list(struct call *call, struct err *e)
@@ -19,7 +20,9 @@ int on_api_key_create(struct call *call, struct err *e)
 	OWN(pg_conn) struct pg_conn *c = NULL;
 	OWN(pg_tx) struct pg_tx tx = { 0 };
 
-	if (user_actor(call, e) < 0 || pg_take(app->db, &c, e) < 0 || pg_begin(c, &tx, e) < 0 ||
+	/* It outlives the session that makes it: whoever found a session must not be able to stay. */
+	if (user_actor(call, e) < 0 || pg_take(app->db, &c, e) < 0 ||
+	    session_is_proven(call, c, e) < 0 || pg_begin(c, &tx, e) < 0 ||
 	    api_key_create(call, c, CALL_IN(call, api_key_create_req),
 	                   CALL_OUT(call, api_key_created), e) < 0)
 		return -1;

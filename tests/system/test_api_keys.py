@@ -132,6 +132,15 @@ def test_so_many_and_no_more(ada: Person) -> None:
     make(ada)
 
 
+def test_a_new_key_asks_for_the_password_again(ada: Person, suite: Suite) -> None:
+    """It outlives the session: whoever found one cannot stay with it."""
+    suite.sql("UPDATE sessions SET proven_at = now() - interval '2 hours' WHERE user_id = %s", ada.id)
+    body = {"name": "late", "scope": "read"}
+    expect(ada.api.post("/users/me/api-keys", body), 403, "REAUTHENTICATION_REQUIRED")
+    expect(ada.api.post("/auth/reauthenticate", {"password": ada.password}), 200)
+    expect(ada.api.post("/users/me/api-keys", body), 201)
+
+
 def test_the_same_idempotency_key_makes_one(ada: Person) -> None:
     head, body = idempotency(), {"name": "once", "scope": "read"}
     first = expect(ada.api.post("/users/me/api-keys", body, headers=head), 201)
