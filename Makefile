@@ -57,7 +57,7 @@ parts_of   = $(filter-out %/main.o,$(call objects_of,$(1)))
 .PHONY: all build tests helpers fuzzers help
 all: build
 build: $(DAEMONS) $(ZAKICTL)
-tests: $(UNIT) $(CONTRACT) $(INTEG) $(BIN)/bench-ws
+tests: $(UNIT) $(CONTRACT) $(INTEG) $(BIN)/bench-ws $(BIN)/bench-backup
 helpers: $(HELPERS)
 fuzzers: $(FUZZERS)
 
@@ -108,6 +108,10 @@ $(OUT)/tests/contract/%: $(OUT)/obj/tests/contract/%.o $(call parts_of,gateway) 
 	@mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS) -lcmocka $(LDLIBS)
 $(ZAKICTL): $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tools/zakictl/*.c)) $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS) $(LDLIBS)
+$(OUT)/obj/tests/bench/bench-backup.o: CPPFLAGS += -Iservices/storage-backup
+$(BIN)/bench-backup: $(OUT)/obj/tests/bench/bench-backup.o $(call parts_of,storage-backup) $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS) $(LDLIBS)
 $(BIN)/bench-%: $(OUT)/obj/tests/bench/bench-%.o $(LIB)

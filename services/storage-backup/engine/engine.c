@@ -168,7 +168,7 @@ static int open_either(const struct engine *en, const struct engine_ref *ref, bo
 	opt.key_count = m->ring->count;
 	if (manifest_open(&opt, &m->reader, e) < 0) {
 		if (e->code == ERR_UPSTREAM || e->code == ERR_FORBIDDEN)
-			err_wrap(e, m->key.text);
+			object_error(e, m->key.text);
 		return -1;
 	}
 	if (ref->instance_id &&
@@ -206,7 +206,7 @@ int stored_manifest_next(struct stored_manifest *m, struct record *ret, bool *re
 {
 	if (manifest_next(m->reader, ret, ret_is_end, e) == 0)
 		return 0;
-	return e->code == ERR_UPSTREAM ? err_wrap(e, m->key.text) : -1;
+	return e->code == ERR_UPSTREAM ? object_error(e, m->key.text) : -1;
 }
 
 void totals_of_head(const struct manifest_head *h, struct engine_totals *ret)
@@ -219,6 +219,14 @@ void totals_of_head(const struct manifest_head *h, struct engine_totals *ret)
 		                       .chunks = (long long)h->chunks,
 		                       .chunks_new = (long long)h->chunks_new,
 		                       .bytes_stored = (long long)h->bytes_stored };
+}
+
+int object_error(struct err *e, const char *key)
+{
+	char msg[sizeof(e->msg)];
+
+	memcpy(msg, e->msg, sizeof(msg));
+	return err_set(e, e->code, "%s: %s", key, msg);
 }
 
 int file_error(struct err *e, const char *what)

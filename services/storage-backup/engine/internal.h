@@ -71,6 +71,8 @@ void totals_of_head(const struct manifest_head *h, struct engine_totals *ret);
 int scratch_make(const char *path, struct err *e);
 /* An empty file without a name, in the scratch directory. -1 with *e. */
 int scratch_file(const struct engine *en, struct err *e);
+/* Puts the object's key before the message, whole: who reads it must find the object. Returns -1. */
+int object_error(struct err *e, const char *key);
 /* errno as an error of ours; what: the path or thing. */
 int file_error(struct err *e, const char *what);
 

@@ -5,23 +5,28 @@
 #include <pthread.h>
 #include <signal.h>
 
-/* lock guards sending, is_ending and failure; the pack that is sent is the thread's meanwhile. */
+#define SENDERS 2 /* one waits for the store's disk while another writes */
+
+/* lock guards all from waiting on, but for stored. A pack that is sent is its thread's meanwhile. */
 struct packer {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	pthread_t thread;
-	bool has_thread;
+	pthread_t threads[SENDERS];
+	int thread_count;
 	const struct engine *en;
 	const struct keys *keys;
 	struct pack_table *table;
 
-	struct pack *filling, *spare;
+	struct pack *filling;
 	bool is_begun;
-	uint32_t number; /* of the one that is filled */
-	struct pack *sending;
+	uint32_t number;  /* of the one that is filled */
+	long long stored; /* the owner's */
+
+	struct pack *waiting; /* for a thread */
+	struct pack *spare[SENDERS];
+	int spare_count, sending;
 	bool is_ending;
 	struct err failure;
-	long long stored;
 };
 
 static void *run(void *arg)
@@ -30,24 +35,29 @@ static void *run(void *arg)
 
 	pthread_mutex_lock(&p->lock);
 	for (;;) {
+		struct pack *pack;
 		struct key_text key;
 		struct err e = ERR_INIT;
 		int r;
 
-		while (!p->sending && !p->is_ending)
+		while (!p->waiting && !p->is_ending)
 			pthread_cond_wait(&p->changed, &p->lock);
-		if (!p->sending)
+		pack = p->waiting;
+		if (!pack)
 			break;
+		p->waiting = NULL;
+		p->sending++;
+		pthread_cond_broadcast(&p->changed);
 		pthread_mutex_unlock(&p->lock);
-		key = key_of_pack(p->keys->user_id, p->sending->id);
+		key = key_of_pack(p->keys->user_id, pack->id);
 		fault_point("snapshot.pack");
-		r = storage_put(p->en->storage, key.text, p->sending->bytes, p->sending->len, &e);
+		r = storage_put(p->en->storage, key.text, pack->bytes, pack->len, &e);
 		fault_point("snapshot.packed");
 		pthread_mutex_lock(&p->lock);
 		if (r < 0 && !p->failure.code)
 			p->failure = e;
-		p->spare = p->sending;
-		p->sending = NULL;
+		p->spare[p->spare_count++] = pack;
+		p->sending--;
 		pthread_cond_broadcast(&p->changed);
 	}
 	pthread_mutex_unlock(&p->lock);
@@ -59,7 +69,7 @@ int packer_new(const struct engine *en, const struct keys *k, struct pack_table 
 {
 	OWN(packer) struct packer *p = mem_new(sizeof(*p));
 	sigset_t all, old;
-	int failed;
+	int failed = 0;
 
 	if (!p)
 		return err_set(e, ERR_INTERNAL, "out of memory");
@@ -68,15 +78,20 @@ int packer_new(const struct engine *en, const struct keys *k, struct pack_table 
 	p->en = en;
 	p->keys = k;
 	p->table = table;
-	if (pack_new(&p->filling, e) < 0 || pack_new(&p->spare, e) < 0)
+	if (pack_new(&p->filling, e) < 0)
 		return -1;
+	for (; p->spare_count < SENDERS; p->spare_count++)
+		if (pack_new(&p->spare[p->spare_count], e) < 0)
+			return -1;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	failed = pthread_create(&p->thread, NULL, run, p);
+	while (p->thread_count < SENDERS && !failed) {
+		failed = pthread_create(&p->threads[p->thread_count], NULL, run, p);
+		p->thread_count += !failed;
+	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (failed)
 		return err_set(e, ERR_INTERNAL, "no thread: %s", strerrordesc_np(failed));
-	p->has_thread = true;
 	*ret = TAKE(p);
 	return 0;
 }
@@ -86,22 +101,25 @@ void packer_free(struct packer *p)
 	if (!p)
 		return;
 	pthread_mutex_lock(&p->lock);
+	while (p->waiting) /* it is somebody's to free */
+		pthread_cond_wait(&p->changed, &p->lock);
 	p->is_ending = true;
 	pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);
-	if (p->has_thread)
-		pthread_join(p->thread, NULL);
+	for (int i = 0; i < p->thread_count; i++)
+		pthread_join(p->threads[i], NULL);
 	pack_free(p->filling);
-	pack_free(p->spare);
+	for (int i = 0; i < p->spare_count; i++)
+		pack_free(p->spare[i]);
 	pthread_cond_destroy(&p->changed);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
 
-/* With the lock: waits until nothing is being sent. */
-static int wait_sent(struct packer *p, struct err *e)
+/* With the lock: waits until there is a spare one, or until all are sent. */
+static int wait_for(struct packer *p, bool all, struct err *e)
 {
-	while (p->sending)
+	while (p->waiting || (all ? p->sending > 0 : p->spare_count == 0))
 		pthread_cond_wait(&p->changed, &p->lock);
 	if (!p->failure.code)
 		return 0;
@@ -120,12 +138,11 @@ static int hand_over(struct packer *p, struct err *e)
 	p->is_begun = false;
 
 	pthread_mutex_lock(&p->lock);
-	r = wait_sent(p, e);
+	r = wait_for(p, false, e);
 	if (r == 0) {
 		p->stored += (long long)p->filling->len;
-		p->sending = p->filling;
-		p->filling = p->spare;
-		p->spare = NULL;
+		p->waiting = p->filling;
+		p->filling = p->spare[--p->spare_count];
 		pthread_cond_broadcast(&p->changed);
 	}
 	pthread_mutex_unlock(&p->lock);
@@ -157,7 +174,7 @@ int packer_finish(struct packer *p, struct err *e)
 	if (p->is_begun && hand_over(p, e) < 0)
 		return -1;
 	pthread_mutex_lock(&p->lock);
-	r = wait_sent(p, e);
+	r = wait_for(p, true, e);
 	pthread_mutex_unlock(&p->lock);
 	return r;
 }

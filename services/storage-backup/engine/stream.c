@@ -55,8 +55,8 @@ static void work(void *ctx, void *slot, int worker)
 	at->failure = ERR_INIT;
 	if (chunk_open(s->codecs[worker], manifest_keys(s->m->reader), &frame, at->data,
 	               &at->failure) < 0)
-		err_wrap(&at->failure,
-		         key_of_pack(manifest_keys(s->m->reader)->user_id, pack->id).text);
+		object_error(&at->failure,
+		             key_of_pack(manifest_keys(s->m->reader)->user_id, pack->id).text);
 }
 
 static int take(void *ctx, void *slot, struct err *e)

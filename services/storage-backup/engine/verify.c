@@ -89,7 +89,7 @@ static void work(void *ctx, void *slot, int worker)
 
 	at->failure = ERR_INIT;
 	if (check_pack(v, at, worker, &at->failure) < 0 && at->failure.code == ERR_UPSTREAM)
-		err_wrap(&at->failure, at->key.text);
+		object_error(&at->failure, at->key.text);
 }
 
 static bool is_objects_fault(const struct err *e)
