@@ -18,6 +18,12 @@ static void curl_start(void)
 	curl_started = curl_global_init(CURL_GLOBAL_ALL);
 }
 
+void s3_res_done(struct s3_res *res)
+{
+	free(res->text);
+	res->text = NULL;
+}
+
 static void close_s3(void *impl)
 {
 	struct s3 *s = impl;

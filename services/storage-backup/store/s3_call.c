@@ -30,12 +30,6 @@ struct transfer {
 	char code[64], message[160];
 };
 
-void s3_res_done(struct s3_res *res)
-{
-	free(res->text);
-	res->text = NULL;
-}
-
 static CURL *easy_take(struct s3 *s)
 {
 	CURL *easy = NULL;
