@@ -209,8 +209,15 @@ fuzz: deps-test
 	@FUZZ_S=$(TIME) $(PYTHON) tests/run --build $(B) --group fuzz
 
 bench: deps-test
+	@$(MAKE) --no-print-directory realtime-client
 	@$(MAKE) --no-print-directory V=release build helpers
 	@$(PYTHON) tests/bench/bench.py --build $(B)
+
+MINUTES ?= 15
+.PHONY: soak
+soak: deps-test
+	@$(MAKE) --no-print-directory V=release build helpers
+	@$(PYTHON) tests/bench/soak.py --build $(B) --minutes $(MINUTES)
 
 .PHONY: clean
 clean:
@@ -224,4 +231,5 @@ help:
 	@echo "make check    the static part alone: lint, clang-format, clang-tidy, cppcheck"
 	@echo "make fuzz     every fuzz target, TIME=$(TIME) seconds each"
 	@echo "make bench    the benchmarks; writes docs/BENCHMARKS.md"
+	@echo "make soak     sockets that come and go, MINUTES=$(MINUTES) long; memory, threads and files stay flat"
 	@echo "make migrate  brings the database's schema up to date"

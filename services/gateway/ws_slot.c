@@ -14,28 +14,27 @@
 
 /*
  * KEYS: the user's sockets, the revoked session, the ready marker. ARGV: the member, how many there
- * may be (0: it has its place already), this gateway's id. Answers what is known of the session as
- * limit.c has it, or 3: there is no place.
+ * may be (0: it has its place already), this gateway's id, seconds to keep it. Answers what is known
+ * of the session as limit.c has it, or 3: there is no place. Whose gateway is gone is looked for where
+ * that matters.
  */
 static struct redis_script script = {
 	.text = "if redis.call('EXISTS', KEYS[2]) == 1 then return 1 end "
-		"local now = tonumber(redis.call('TIME')[1]) "
-		"if ARGV[2] ~= '0' then "
+		"local now, most = tonumber(redis.call('TIME')[1]), tonumber(ARGV[2]) "
+		"if most > 0 then "
 		"  redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now) "
-		"  for _, m in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do "
-		"    local id = string.match(m, '^[^:]*') "
-		"    if id ~= ARGV[3] and redis.call('EXISTS', 'zaki:rt:gateway:' .. id) == 0 then "
-		"      redis.call('ZREM', KEYS[1], m) "
+		"  if redis.call('ZCARD', KEYS[1]) >= most then "
+		"    for _, m in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do "
+		"      local id = string.match(m, '^[^:]*') "
+		"      if id ~= ARGV[3] and redis.call('EXISTS', 'zaki:rt:gateway:' .. id) == 0 "
+		"      then redis.call('ZREM', KEYS[1], m) end "
 		"    end "
 		"  end "
-		"  if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 3 end "
+		"  if redis.call('ZCARD', KEYS[1]) >= most then return 3 end "
 		"end "
-		"redis.call('ZADD', KEYS[1], now + " TEXT(
-			WS_SLOT_S) ", ARGV[1]) "
-				   "redis.call('EXPIRE', KEYS[1], " TEXT(
-					   WS_SLOT_S) ") "
-						      "return redis.call('EXISTS', KEYS[3]) == 1 "
-						      "and 0 or 2"
+		"redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[1]) "
+		"redis.call('EXPIRE', KEYS[1], ARGV[4]) "
+		"return redis.call('EXISTS', KEYS[3]) == 1 and 0 or 2"
 };
 
 enum { SLOT_GOOD, SLOT_REVOKED, SLOT_NOT_KNOWN, SLOT_NONE_LEFT };
@@ -145,7 +144,7 @@ static int ask(struct ws_slots *s, const struct ws_person *p, long long max)
 {
 	char sockets[KEY_MAX], revoked[KEY_MAX], most[24];
 	const char *keys[] = { sockets, revoked, "zaki:auth:ready" };
-	const char *args[] = { p->slot, most, bus_instance_id(s->app->bus) };
+	const char *args[] = { p->slot, most, bus_instance_id(s->app->bus), TEXT(WS_SLOT_S) };
 	OWN(redis_reply) redisReply *reply = NULL;
 	struct err e = ERR_INIT;
 	bool is_answer;

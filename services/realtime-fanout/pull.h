@@ -10,7 +10,7 @@
  * of the lease that was thought dead finds its consumer gone, and cannot take events out of the
  * middle of its successor's. One thread.
  */
-#define PULL_BATCH 64
+#define PULL_BATCH 256
 
 struct pull {
 	jsCtx *js;

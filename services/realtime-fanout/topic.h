@@ -30,7 +30,7 @@ bool topic_is_over(const char *event);
 
 /* The names that there are; NULL past the last. */
 const char *topic_name(size_t i);
-#define TOPIC_NAMES_MAX 16
+#define TOPIC_NAMES_MAX 8
 
 /* A subject filter that lets all events of the topic through, and some of the assistant's others:
  * what comes is still to be asked for by topic_of_subject(). */

@@ -8,7 +8,7 @@
  *	                                        the other. Without TOPICS it only listens ("/").
  *
  * Commands, a line each, answered by a line: stats (JSON, counters so far, latencies since the last
- * time), stall N (so many take nothing any more), churn N (so many a second leave, others come),
+ * time), peek (counters alone), stall N (so many take nothing any more), churn N (so many a second leave, others come),
  * quit. Latency is from data.t, ns of CLOCK_MONOTONIC, to when the event is read.
  */
 
@@ -365,9 +365,10 @@ static void churn(void)
 	}
 }
 
-static void stats(void)
+static void stats(bool is_end)
 {
-	latency_sort(&b.latency);
+	if (is_end)
+		latency_sort(&b.latency);
 	printf("{\"sockets\":%zu,\"live\":%zu,\"opened\":%llu,\"ended\":%llu,\"refused\":%llu,"
 	       "\"events\":%llu,\"gaps\":%llu,\"twice\":%llu,\"resyncs\":%llu,\"errors\":%llu,"
 	       "\"churned\":%llu,\"bytes\":%llu,\"samples\":%zu,\"p50\":%.3f,\"p99\":%.3f,\"max\":%"
@@ -380,7 +381,8 @@ static void stats(void)
 		if (b.closes[i])
 			printf("%s\"%zu\":%llu", n++ ? "," : "", i, b.closes[i]);
 	puts("}}");
-	b.latency.count = 0;
+	if (is_end)
+		b.latency.count = 0;
 }
 
 static void stall(size_t count)
@@ -407,7 +409,9 @@ static bool command(void)
 		return n < 0 && errno == EAGAIN;
 	line[n] = '\0';
 	if (strncmp(line, "stats", 5) == 0) {
-		stats();
+		stats(true);
+	} else if (strncmp(line, "peek", 4) == 0) {
+		stats(false);
 	} else if (strncmp(line, "stall ", 6) == 0) {
 		stall(strtoul(line + 6, NULL, 10));
 	} else if (strncmp(line, "churn ", 6) == 0) {
@@ -470,10 +474,8 @@ int main(int argc, char **argv)
 	struct epoll_event events[512];
 	bool goes_on = argc == 3;
 
-	if (!goes_on) {
-		fprintf(stderr, "usage: bench-ws PORT SOCKETS\n");
-		return 2;
-	}
+	if (!goes_on)
+		return fprintf(stderr, "usage: bench-ws PORT SOCKETS\n"), 2;
 	prepare(argv);
 	while (goes_on) {
 		int n = epoll_wait(b.epoll_fd, events, COUNT(events), 20);

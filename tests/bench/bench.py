@@ -31,8 +31,8 @@ from common import PROJECT, Bench, Section, table  # noqa: E402
 REPORT = PROJECT / "docs" / "BENCHMARKS.md"
 LOAD_AT_START = " ".join(f"{x:.2f}" for x in os.getloadavg())
 
-# In this order; daemons last, since it starts them anew.
-SUBJECTS = ("rest", "login", "daemons")
+# In this order; daemons starts the suite's anew, and sockets has a suite of its own.
+SUBJECTS = ("rest", "login", "daemons", "sockets")
 
 
 def machine() -> str:

@@ -89,7 +89,7 @@ class Crowd:
     def wait_live(self, count: int = 0, timeout: float = 60.0) -> None:
         def there() -> bool:
             time.sleep(0.05)
-            return int(self.stats()["live"]) >= (count or self.sockets)
+            return int(self.ask("peek")["live"]) >= (count or self.sockets)
         try:
             wait_until(there, timeout)
         except TimeoutError:

@@ -1,0 +1,110 @@
+#!/usr/bin/python3
+"""`make soak`: sockets that come and go, events all the while; memory, threads and files of the gateway and
+realtime-fanout must stay flat, and no event may be lost or come twice. MINUTES says how long (15)."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+if "--build" in sys.argv[:-1]:
+    os.environ["ZAKI_BIN"] = str(Path(sys.argv[sys.argv.index("--build") + 1]).absolute() / "release" / "bin")
+
+# pylint: disable=wrong-import-position
+from common import BIN, SETTINGS, Suite  # noqa: E402
+from sockets import memory_kb  # noqa: E402
+from zaki.crowd import Crowd, Publisher, listeners  # noqa: E402
+from zaki.people import Person  # noqa: E402
+
+SOCKETS, TOPICS, CHURN, RATE = 2000, 200, 40, 100.0
+STEP_S = 5.0
+WARM = 0.25  # of the time, before what is kept for later is all there
+GROWTH = 1.10  # of the medians of the last third and of the first
+SLACK_KB = 2048
+WATCHED = ("gateway", "realtime-fanout")
+
+
+@dataclass
+class Sample:
+    """One look at a process."""
+
+    kb: int
+    threads: int
+    files: int
+
+
+def look(pid: int) -> Sample:
+    proc = Path(f"/proc/{pid}")
+    return Sample(memory_kb(pid), len(list((proc / "task").iterdir())), len(list((proc / "fd").iterdir())))
+
+
+def judge(name: str, samples: list[Sample]) -> list[str]:
+    """What grew: the first third after the warming up beside the last."""
+    rest = samples[int(len(samples) * WARM):]
+    third = max(1, len(rest) // 3)
+    wrong = []
+    for what, slack in (("kb", SLACK_KB), ("threads", 0), ("files", SOCKETS // 20)):
+        first = statistics.median(getattr(s, what) for s in rest[:third])
+        last = statistics.median(getattr(s, what) for s in rest[-third:])
+        print(f"{name:<16} {what:<8} first third {first:10,.0f}   last third {last:10,.0f}")
+        if last > first * (GROWTH if what == "kb" else 1) + slack:
+            wrong.append(f"{name}: {what} grew from {first:,.0f} to {last:,.0f}")
+    return wrong
+
+
+def soak(minutes: float, folder: Path) -> list[str]:
+    suite = Suite({**SETTINGS, "WS_PER_USER": "100"}, supervise=False)
+    samples: dict[str, list[Sample]] = {name: [] for name in WATCHED}
+    try:
+        suite.up()
+        pids = {name: pid for name, pid in suite.pids().items() if name in WATCHED and pid}
+        lines, ids = listeners(suite, Person.new(suite.api).access_token, TOPICS)
+        port = int(suite.env["WS_URL"].rsplit(":", 1)[1])
+        with Crowd(BIN / "bench-ws", port, SOCKETS, lines, folder) as crowd:
+            crowd.wait_live(timeout=120)
+            crowd.ask(f"churn {CHURN}")
+            with Publisher(suite, ids, RATE) as publisher:
+                end = time.monotonic() + minutes * 60
+                while time.monotonic() < end:
+                    time.sleep(STEP_S)
+                    for name, pid in pids.items():
+                        samples[name].append(look(pid))
+                    seen = crowd.stats()
+                    if len(samples["gateway"]) % 6 == 0:
+                        print(f"{seen['live']} live, {seen['churned']} gone and back, {seen['events']:,} events, "
+                              f"p99 {seen['p99']:.0f} ms, gateway {samples['gateway'][-1]}", flush=True)
+            seen = crowd.stats()
+        wrong = [w for name in WATCHED for w in judge(name, samples[name])]
+        wrong += [f"{seen[what]} {what}: {seen['first_wrong']}" for what in ("gaps", "twice", "errors") if seen[what]]
+        print(f"{seen['churned']} sockets came and went, {seen['events']:,} events, {publisher.sent:,} published, "
+              f"{seen['resyncs']} resyncs")
+        return wrong
+    finally:
+        for line in suite.destroy():
+            print(line, file=sys.stderr)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=Path, help="where the builds lie")
+    parser.add_argument("--minutes", type=float, default=15)
+    args = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="zaki-soak-"))
+    try:
+        wrong = soak(args.minutes, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print("\n".join(wrong) if wrong else "flat")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
