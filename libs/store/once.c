@@ -58,6 +58,7 @@ struct once_sql {
 static const struct once_sql sqls[] = {
 	[ONCE_AUTH] = ONCE_SQL("idempotency_auth"),
 	[ONCE_INSTANCE] = ONCE_SQL("idempotency_instance"),
+	[ONCE_BACKUP] = ONCE_SQL("idempotency_backup"),
 };
 
 static int look(struct pg_conn *c, const char *sql, const char *const params[4], struct arena *a,

@@ -21,7 +21,7 @@
 #define ONCE_KEEP_S  86400
 #define ONCE_CLAIM_S 60
 
-enum once_table { ONCE_AUTH, ONCE_INSTANCE };
+enum once_table { ONCE_AUTH, ONCE_INSTANCE, ONCE_BACKUP };
 
 /* Who asks what. owner is of this call alone among all that run now, in any process. */
 struct once_ask {

@@ -7,7 +7,7 @@
 #include "store/redis.h"
 #include "svc/svc.h"
 
-#include "ticker.h"
+#include "svc/ticker.h"
 
 /* All that the handlers share. Made by app_start(), read-only after it. */
 struct app {

@@ -2,6 +2,7 @@
 
 #include "assistant_config.h"
 #include "instance_store.h"
+#include "last_backup.h"
 #include "lease_store.h"
 
 #include "base/fault.h"
@@ -209,7 +210,14 @@ static int act_erase(struct app *app, struct instance *i, bool *ret_gone, struct
                      struct err *e)
 {
 	OWN(pg_conn) struct pg_conn *db = NULL;
+	bool is_safe = false;
 
+	if (last_backup(app, i, &is_safe, e) < 0)
+		return failed(why, FAIL_AWAY, "%s", "");
+	if (!is_safe) {
+		err_set(e, ERR_UNAVAILABLE, "its last backup is under way");
+		return failed(why, FAIL_AWAY, "%s", "");
+	}
 	if (files_delete(app->files, i->user_id, i->id, e) < 0)
 		return files_failed(e, why);
 	/* A crash here leaves the row, and with it the claims: all of this is done again. */

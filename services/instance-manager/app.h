@@ -81,6 +81,6 @@ bus_handler on_activity_list, on_activity_add, on_logs;
 bus_handler on_memory_list, on_memory_get, on_memory_put, on_memory_delete;
 
 bus_handler on_check_token, on_create, on_list, on_get, on_update, on_delete, on_start, on_stop,
-	on_restart, on_purge_user, on_state;
+	on_restart, on_purge_user, on_state, on_list_all, on_hold;
 
 #endif

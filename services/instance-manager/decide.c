@@ -3,6 +3,7 @@
 #define AWAY_MS           2000
 #define REMOVING_MS       500
 #define PLATFORM_RETRY_MS 30000
+#define HELD_TEXT         "Its files are being restored from a backup."
 
 static const char *const action_names[ACT_COUNT] = {
 	[ACT_NONE] = "none",     [ACT_CREATE] = "create", [ACT_START] = "start",
@@ -32,20 +33,31 @@ const char *drift_name(enum drift d)
 /* Is it to be up: wanted, and not given up on? */
 static bool wants_up(const struct instance *i, long long now_ms)
 {
-	return i->desired == INSTANCE_WANT_RUNNING &&
+	return i->desired == INSTANCE_WANT_RUNNING && !i->is_held &&
 	       (i->status != INSTANCE_ERROR || (i->retry_at_ms && i->retry_at_ms <= now_ms));
+}
+
+/* Stopping or stopped, as it is wanted or for as long as it is held. */
+static void become_stopped(struct decision *d, enum instance_status status)
+{
+	if (d->next.is_held)
+		decide_become(d, status, CAUSE_HELD, HELD_TEXT);
+	else
+		decide_become(d, status, CAUSE_NONE, NULL);
 }
 
 static void decide_down(struct decision *d, const struct sight *s)
 {
 	enum engine_status status = s->container.item.status;
-	bool is_wanted_so = d->next.desired == INSTANCE_WANT_STOPPED;
+	bool is_wanted_so = d->next.desired == INSTANCE_WANT_STOPPED || d->next.is_held;
 
 	d->place = PLACE_DROP;
 	if (decide_is_up(status)) {
 		if (d->next.status == INSTANCE_STOPPED)
 			decide_drifted(d, DRIFT_RUNNING, INSTANCE_STOPPING,
 			               "It was started from outside and is being stopped again.");
+		else if (d->next.is_held && d->next.status != INSTANCE_STOPPING)
+			become_stopped(d, INSTANCE_STOPPING);
 		d->next.is_channel_up = false;
 		decide_act(d, ACT_STOP, PLACE_DROP);
 		return;
@@ -58,7 +70,7 @@ static void decide_down(struct decision *d, const struct sight *s)
 	else
 		decide_wait(d, DECIDE_REST_MS);
 	if (is_wanted_so && d->next.status != INSTANCE_STOPPED)
-		decide_become(d, INSTANCE_STOPPED, CAUSE_NONE, NULL);
+		become_stopped(d, INSTANCE_STOPPED);
 	if (!is_wanted_so && d->next.retry_at_ms > s->now_ms &&
 	    d->next.retry_at_ms - s->now_ms < d->delay_ms)
 		d->delay_ms = d->next.retry_at_ms - s->now_ms;
@@ -127,7 +139,7 @@ void decide_failed(const struct instance *row, enum failure failure, enum action
 	*ret = (struct decision){ .next = *row, .delay_ms = AWAY_MS };
 
 	/* What cannot be deleted or stopped is tried again for ever: there is nothing else to do. */
-	if (failure == FAIL_AWAY || row->desired != INSTANCE_WANT_RUNNING)
+	if (failure == FAIL_AWAY || row->desired != INSTANCE_WANT_RUNNING || row->is_held)
 		return;
 	if (failure == FAIL_ATTEMPT) {
 		if (!decide_may_restart(ret, now_ms, text, false))

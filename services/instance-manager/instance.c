@@ -171,6 +171,7 @@ int instance_from_row(const PGresult *res, int row, struct instance *ret, struct
 	i.is_waiting = pg_bool(res, row, "is_waiting");
 	i.exit_oom = pg_bool(res, row, "exit_oom");
 	i.was_ready = pg_bool(res, row, "was_ready");
+	i.is_held = pg_bool(res, row, "is_held");
 	i.is_channel_up = channel && strcmp(channel, "up") == 0;
 	*ret = i;
 	return 0;

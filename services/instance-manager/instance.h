@@ -100,6 +100,7 @@ struct instance {
 		not_ready_since_ms; /* since when its channels are on their way again; 0: they work */
 	bool was_ready;             /* ever */
 	bool is_channel_up;
+	bool is_held; /* kept stopped for now, whatever is wanted (hold.h) */
 
 	char gateway_token_encrypted[INSTANCE_SEALED_SIZE];
 };
@@ -144,7 +145,8 @@ void instance_forgive(struct instance *i);
 	" coalesce(boot_until > now(), false) AS is_booting,"                                      \
 	" boot_waiting_since IS NOT NULL AS is_waiting, probe_misses,"                             \
 	" restart_times, retry_at_ms, exit_code, exit_oom, seen_end_ms, ready_run_ms,"             \
-	" not_ready_since_ms, was_ready, channel, gateway_token_encrypted"
+	" not_ready_since_ms, was_ready, channel, gateway_token_encrypted,"                        \
+	" coalesce(hold_until > now(), false) AS is_held"
 /* clang-format on */
 
 #endif

@@ -80,6 +80,8 @@ static const struct bus_route routes[] = {
 	{ SUBJ_MEMORY_DELETE,        on_memory_delete, POOL_FILES },
 	{ SUBJ_INSTANCE_PURGE_USER,  on_purge_user,  POOL_MAIN },
 	{ SUBJ_INSTANCE_STATE,       on_state,       POOL_MAIN },
+	{ SUBJ_INSTANCE_LIST_ALL,    on_list_all,    POOL_MAIN },
+	{ SUBJ_INSTANCE_HOLD,        on_hold,        POOL_MAIN },
 	{ SUBJ_INSTANCE_HEALTH,      svc_on_health,  POOL_MAIN },
 };
 

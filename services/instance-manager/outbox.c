@@ -3,41 +3,13 @@
 #include "activity/activity.h"
 
 #include "base/clock.h"
-#include "base/fault.h"
-#include "base/log.h"
-#include "params.h"
 
-#include <pthread.h>
-
-#define BATCH_MAX "64"
-#define POLL_MS   1000 /* for events that another process has left */
-#define AWAY_MS   500  /* between tries while the bus or the database is away */
-#define LOCK_KEY \
-	"7310579609402703105" /* advisory: one publisher at a time, which keeps the order */
-
-/* lock guards is_woken and is_stopping. */
-struct outbox {
-	pthread_mutex_t lock;
-	pthread_cond_t woken;
-	bool is_woken, is_stopping;
-	pthread_t thread;
-	struct pg_pool *db;
-	struct bus *bus;
-};
-
-int outbox_add(struct pg_conn *c, enum subject_id subject, const char *key, const char *trace_id,
-               const void *in, struct err *e)
+int outbox_tell(struct pg_conn *c, enum subject_id subject, const char *key, const char *trace_id,
+                const void *in, struct err *e)
 {
-	static const char sql[] = "INSERT INTO event_outbox (subject, key, trace_id, body)"
-				  " VALUES ($1, $2, $3, $4)";
-	OWN(json_text) char *body = NULL;
+	const struct outbox_event ev = { subject, key, trace_id, in };
 
-	if (bus_event_text(subject, in, &body, e) < 0)
-		return -1;
-	return pg_query(
-		c, sql,
-		(const char *[]){ subjects[subject].name, key, trace_id ? trace_id : "", body }, 4,
-		NULL, e);
+	return outbox_add(c, OUTBOX_INSTANCE, &ev, e);
 }
 
 static const char *or_null(const char *text)
@@ -59,7 +31,7 @@ int outbox_add_status(struct pg_conn *c, const struct instance *i, struct err *e
 
 	if (i->observed_ms)
 		ev.observed_at = clock_text(i->observed_ms, observed);
-	if (outbox_add(c, SUBJ_EVT_INSTANCE_STATUS, i->id, i->trace_id, &ev, e) < 0)
+	if (outbox_tell(c, SUBJ_EVT_INSTANCE_STATUS, i->id, i->trace_id, &ev, e) < 0)
 		return -1;
 	snprintf(summary, sizeof(summary), "%s%s%s", ev.status, i->reason[0] ? ": " : "",
 	         i->reason);
@@ -76,8 +48,8 @@ int outbox_add_channel(struct pg_conn *c, const struct instance *i, const char *
 		                                        : "channel_disconnected",
 		                       "platform", ev.reason, i->trace_id };
 
-	if (outbox_add(c, i->is_channel_up ? SUBJ_EVT_CHANNEL_UP : SUBJ_EVT_CHANNEL_DOWN, i->id,
-	               i->trace_id, &ev, e) < 0)
+	if (outbox_tell(c, i->is_channel_up ? SUBJ_EVT_CHANNEL_UP : SUBJ_EVT_CHANNEL_DOWN, i->id,
+	                i->trace_id, &ev, e) < 0)
 		return -1;
 	return activity_add(c, i->user_id, i->id, &what, e);
 }
@@ -89,160 +61,12 @@ int outbox_add_drift(struct pg_conn *c, const char *instance_id, const char *tra
 		                         .kind = drift_name(drift),
 		                         .message = text };
 
-	return outbox_add(c, SUBJ_EVT_INSTANCE_DRIFT, instance_id, trace_id, &ev, e);
+	return outbox_tell(c, SUBJ_EVT_INSTANCE_DRIFT, instance_id, trace_id, &ev, e);
 }
 
 int outbox_add_deleted(struct pg_conn *c, const struct instance *i, struct err *e)
 {
 	struct instance_deleted_evt ev = { .instance_id = i->id };
 
-	return outbox_add(c, SUBJ_EVT_INSTANCE_DELETED, i->id, i->trace_id, &ev, e);
-}
-
-static int subject_of(const char *name, enum subject_id *ret, struct err *e)
-{
-	for (int i = 0; i < SUBJ_COUNT; i++) {
-		if (subjects[i].kind == SUBJECT_EVENT && strcmp(subjects[i].name, name) == 0) {
-			*ret = (enum subject_id)i;
-			return 0;
-		}
-	}
-	return err_set(e, ERR_INTERNAL, "an event of an unknown subject is in the outbox");
-}
-
-static int publish_row(struct outbox *o, const PGresult *res, int row, struct err *e)
-{
-	struct bus_event ev = {
-		.key = pg_text(res, row, "key"),
-		.msg_id = pg_text(res, row, "id"),
-		.trace_id = pg_text(res, row, "trace_id"),
-		.json = pg_text(res, row, "body"),
-	};
-
-	if (subject_of(pg_text(res, row, "subject"), &ev.subject, e) < 0 ||
-	    pg_int(res, row, "time_ms", &ev.time_ms, e) < 0)
-		return -1;
-	return bus_event_publish(o->bus, &ev, e);
-}
-
-/* *ret_more: there may be more at once. */
-static int publish_batch(struct outbox *o, bool *ret_more, struct err *e)
-{
-	static const char sql_lock[] = "SELECT pg_try_advisory_xact_lock(" LOCK_KEY ") AS got";
-	static const char sql_next[] = "SELECT seq, id, subject, key, trace_id, body, " INSTANCE_MS(
-		"created_at") " AS time_ms FROM event_outbox ORDER BY seq LIMIT " BATCH_MAX;
-	static const char sql_drop[] = "DELETE FROM event_outbox WHERE seq = $1";
-	OWN(pg_conn) struct pg_conn *c = NULL;
-	OWN(pg_tx) struct pg_tx tx = { 0 };
-	OWN(pg_result) PGresult *lock = NULL;
-	OWN(pg_result) PGresult *res = NULL;
-	struct err why = ERR_INIT;
-	int done = 0;
-
-	*ret_more = false;
-	if (pg_take(o->db, &c, e) < 0 || pg_begin(c, &tx, e) < 0 ||
-	    pg_query(c, sql_lock, NULL, 0, &lock, e) < 0)
-		return -1;
-	if (!pg_bool(lock, 0, "got"))
-		return 0;
-	if (pg_query(c, sql_next, NULL, 0, &res, e) < 0)
-		return -1;
-	for (; done < PQntuples(res) && publish_row(o, res, done, &why) == 0; done++) {
-		const char *seq = pg_text(res, done, "seq");
-
-		/* A crash here publishes it again, which the stream sees by its id. */
-		fault_point("outbox.published");
-		if (pg_query(c, sql_drop, &seq, 1, NULL, e) < 0)
-			return -1;
-	}
-	if (done > 0 && pg_commit(&tx, e) < 0)
-		return -1;
-	if (why.code != ERR_NONE) {
-		*e = why;
-		return -1;
-	}
-	*ret_more = done > 0;
-	return 0;
-}
-
-/* False: it is to end. */
-static bool wait_for_work(struct outbox *o, long long ms)
-{
-	long long until_ns = clock_mono_ns() + ms * 1000000;
-	struct timespec until = { .tv_sec = until_ns / 1000000000,
-		                  .tv_nsec = until_ns % 1000000000 };
-	bool go_on;
-
-	pthread_mutex_lock(&o->lock);
-	while (!o->is_woken && !o->is_stopping)
-		if (pthread_cond_timedwait(&o->woken, &o->lock, &until) != 0)
-			break;
-	o->is_woken = false;
-	go_on = !o->is_stopping;
-	pthread_mutex_unlock(&o->lock);
-	return go_on;
-}
-
-static void *publisher(void *ctx)
-{
-	struct outbox *o = ctx;
-	bool is_failing = false, more = true, go_on = true;
-
-	while (go_on) {
-		struct err e = ERR_INIT;
-		int r = publish_batch(o, &more, &e);
-
-		if (r < 0 && !is_failing)
-			log_warn("events wait, trying again", "code", err_name(e.code), "error",
-			         e.msg);
-		else if (r == 0 && is_failing)
-			log_info("events are published again");
-		is_failing = r < 0;
-		go_on = wait_for_work(o, is_failing ? AWAY_MS : more ? 0 : POLL_MS);
-	}
-	return NULL;
-}
-
-int outbox_start(struct pg_pool *db, struct bus *bus, struct outbox **ret, struct err *e)
-{
-	struct outbox *o = calloc(1, sizeof(*o));
-	pthread_condattr_t attr;
-
-	if (!o)
-		return err_set(e, ERR_INTERNAL, "out of memory");
-	pthread_mutex_init(&o->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&o->woken, &attr);
-	pthread_condattr_destroy(&attr);
-	o->db = db;
-	o->bus = bus;
-	if (pthread_create(&o->thread, NULL, publisher, o) != 0) {
-		free(o);
-		return err_set(e, ERR_INTERNAL, "no thread for the outbox");
-	}
-	*ret = o;
-	return 0;
-}
-
-void outbox_wake(struct outbox *o)
-{
-	pthread_mutex_lock(&o->lock);
-	o->is_woken = true;
-	pthread_cond_signal(&o->woken);
-	pthread_mutex_unlock(&o->lock);
-}
-
-void outbox_stop(struct outbox *o)
-{
-	if (!o)
-		return;
-	pthread_mutex_lock(&o->lock);
-	o->is_stopping = true;
-	pthread_cond_signal(&o->woken);
-	pthread_mutex_unlock(&o->lock);
-	pthread_join(o->thread, NULL);
-	pthread_cond_destroy(&o->woken);
-	pthread_mutex_destroy(&o->lock);
-	free(o);
+	return outbox_tell(c, SUBJ_EVT_INSTANCE_DELETED, i->id, i->trace_id, &ev, e);
 }

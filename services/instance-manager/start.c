@@ -182,7 +182,8 @@ int app_start(void *ctx, struct bus *b, struct err *e)
 	if (database_open(app, e) < 0 || files_open(app->data_dir, &app->files, e) < 0 ||
 	    data_dir_mark(app, e) < 0 || outside_open(app, e) < 0 || engine_open(app, e) < 0)
 		return -1;
-	if (glance_new(&app->glance, e) < 0 || outbox_start(app->db, b, &app->outbox, e) < 0 ||
+	if (glance_new(&app->glance, e) < 0 ||
+	    outbox_start(OUTBOX_INSTANCE, app->db, b, &app->outbox, e) < 0 ||
 	    reconcile_start(app, &app->reconciler, e) < 0 || watch_start(app, &app->watch, e) < 0)
 		return -1;
 	return keeper_start(app, &app->keeper, e);

@@ -190,10 +190,11 @@ static enum visit act_once(struct app *app, struct visit_row *v, struct decision
 /* Nothing about it is other than when all is well. */
 static bool is_well(const struct instance *i)
 {
-	return i->desired == INSTANCE_WANT_RUNNING && i->status == INSTANCE_RUNNING &&
-	       i->operation == INSTANCE_OP_NONE && i->is_channel_up && !i->reason[0] &&
-	       !i->is_booting && !i->is_waiting && !i->probe_misses && !i->retry_at_ms &&
-	       !i->not_ready_since_ms && i->restart_generation == i->applied_generation &&
+	return i->desired == INSTANCE_WANT_RUNNING && !i->is_held &&
+	       i->status == INSTANCE_RUNNING && i->operation == INSTANCE_OP_NONE &&
+	       i->is_channel_up && !i->reason[0] && !i->is_booting && !i->is_waiting &&
+	       !i->probe_misses && !i->retry_at_ms && !i->not_ready_since_ms &&
+	       i->restart_generation == i->applied_generation &&
 	       i->config_generation == i->applied_config;
 }
 

@@ -11,6 +11,7 @@ static const struct {
 	{ "instance", "instance" },
 	{ "channel",  "instance" },
 	{ "session",  "sessions" },
+	{ "backup",   "instance" },
 };
 
 static const char *const over[] = { "instance.deleted" };

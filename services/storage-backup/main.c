@@ -3,6 +3,9 @@
 
 #include "app.h"
 
+#define POOL_MAIN  0
+#define POOL_STORE 1 /* calls that read the store, which may take its time */
+
 /* clang-format off */
 #define AT(field) offsetof(struct app, field)
 
@@ -22,6 +25,8 @@ static const struct conf_key conf[] = {
 	  "Secret key of an s3:// store" },
 	{ "BACKUPS_AT_ONCE",         CONF_INT, AT(backups_at_once),      "2", 1, 64, false,
 	  "Backups, restores, proofs and clearings that this process works on at a time" },
+	{ "BACKUP_READERS",          CONF_INT, AT(store_workers),        "4", 1, 64, false,
+	  "Requests at a time that look into backups" },
 	{ "BACKUP_FULL_HOURS",       CONF_INT, AT(full_hours),           "24", 1, 8760, false,
 	  "Hours between full backups of an assistant" },
 	{ "BACKUP_INCREMENTAL_HOURS", CONF_INT, AT(incremental_hours),   "6", 1, 8760, false,
@@ -33,11 +38,33 @@ static const struct conf_key conf[] = {
 };
 
 static const struct bus_route routes[] = {
-	{ SUBJ_BACKUP_HEALTH, svc_on_health, 0 },
+	{ SUBJ_BACKUP_LIST,        on_backup_list,       POOL_MAIN },
+	{ SUBJ_BACKUP_CREATE,      on_backup_create,     POOL_MAIN },
+	{ SUBJ_BACKUP_GET,         on_backup_get,        POOL_MAIN },
+	{ SUBJ_BACKUP_FILES,       on_backup_files,      POOL_STORE },
+	{ SUBJ_BACKUP_FILE,        on_backup_file,       POOL_STORE },
+	{ SUBJ_BACKUP_DIFF,        on_backup_diff,       POOL_STORE },
+	{ SUBJ_BACKUP_VERIFY,      on_backup_verify,     POOL_MAIN },
+	{ SUBJ_BACKUP_RESTORE,     on_restore,           POOL_MAIN },
+	{ SUBJ_RESTORE_GET,        on_restore_get,       POOL_MAIN },
+	{ SUBJ_MEMORY_HISTORY,     on_memory_history,    POOL_STORE },
+	{ SUBJ_BACKUP_PURGE_USER,  on_backup_purge_user, POOL_MAIN },
+	{ SUBJ_BACKUP_CHECKPOINT,  on_checkpoint,        POOL_MAIN },
+	{ SUBJ_BACKUP_ADMIN_LIST,  on_admin_list,        POOL_MAIN },
+	{ SUBJ_BACKUP_ADMIN_DO,    on_admin_do,          POOL_MAIN },
+	{ SUBJ_BACKUP_ADMIN_JOB,   on_admin_job,         POOL_MAIN },
+	{ SUBJ_BACKUP_ADMIN_USAGE, on_admin_usage,       POOL_STORE },
+	{ SUBJ_BACKUP_HEALTH,      svc_on_health,        POOL_MAIN },
+};
+
+static const struct svc_pool pools[] = {
+	{ "store", offsetof(struct app, store_workers), offsetof(struct app, common.bus_queue_max) },
 };
 
 static const struct svc_health health[] = {
 	{ "postgres", app_check_postgres },
+	{ "storage",  app_check_storage },
+	{ "backups",  app_check_backups },
 };
 /* clang-format on */
 
@@ -47,7 +74,9 @@ static const struct svc_def def = {
 	.common_offset = offsetof(struct app, common),
 	SVC_TABLE(conf, conf),
 	SVC_TABLE(route, routes),
+	SVC_TABLE(pool, pools),
 	SVC_TABLE(health, health),
+	.once = &app_once,
 	.check = app_check,
 	.start = app_start,
 	.stop = app_stop,

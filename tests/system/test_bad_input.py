@@ -343,7 +343,7 @@ def test_a_body_shorter_than_said(suite: Suite) -> None:
 
 CALLS = [s for s in subjects().values() if s.kind in ("CALL", "ONCE")]
 # Who may ask zaki.int.<service>.<verb>; the permissions of deploy/nats are tested elsewhere.
-ASKERS = ("gateway", "realtime-fanout", "auth", "instance-manager", "storage-backup")
+ASKERS = ("gateway", "realtime-fanout", "auth", "instance-manager", "storage-backup", "zakictl")
 
 
 def ask(suite: Suite, subject: str, data: bytes, headers: dict[str, str]) -> Message | None:

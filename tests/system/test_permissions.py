@@ -14,7 +14,7 @@ from zaki.nats import Nats, Refused
 from zaki.suite import DAEMONS, Suite
 from zaki.tables import subjects
 
-USERS = (*DAEMONS, "operator")
+USERS = (*DAEMONS, "zakictl", "operator")
 SERVES = {"auth": "auth", "instance": "instance-manager", "realtime": "realtime-fanout",
           "backup": "storage-backup"}
 

@@ -19,6 +19,7 @@ struct command {
 	int (*run)(int argc, char **argv, struct err *e);
 };
 
+extern const struct command command_backups;
 extern const struct command command_migrate;
 extern const struct command command_status;
 extern const struct command command_tail;

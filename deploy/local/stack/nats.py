@@ -12,7 +12,7 @@ from .secrets import Secrets
 from .users import server_user
 
 TEMPLATE = PROJECT / "deploy" / "nats" / "nats.conf"
-USERS = ("gateway", "auth", "instance-manager", "realtime-fanout", "storage-backup", "operator")
+USERS = ("gateway", "auth", "instance-manager", "realtime-fanout", "storage-backup", "zakictl", "operator")
 
 
 class Nats:

@@ -174,6 +174,7 @@ class Wiring:
                        "OPENCLAW_IMAGE": self.image_name()}
         if "storage-backup" in self.parts:
             values["STORAGE_URL"] = self.storage_url()
+            values["ZAKICTL_NATS_URL"] = self.nats_url("zakictl")
         if self.fakes_on:
             values["TELEGRAM_FAKE_URL"], values["LLM_FAKE_URL"] = self.fake_urls()
         return values

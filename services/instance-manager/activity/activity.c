@@ -35,7 +35,7 @@ int activity_add(struct pg_conn *c, const char *user_id, const char *instance_id
 	ev.id = id;
 	ev.at = clock_text(at_ms, at);
 	ev.summary = summary[0] ? summary : NULL;
-	return outbox_add(c, SUBJ_EVT_ACTIVITY, instance_id, trace_id, &ev, e);
+	return outbox_tell(c, SUBJ_EVT_ACTIVITY, instance_id, trace_id, &ev, e);
 }
 
 static int from_row(const PGresult *res, int row, struct arena *a, struct activity_view *ret,

@@ -104,5 +104,6 @@ def fault_points(service: str) -> list[str]:
     """Every fault_point("…") in a service's sources."""
     found: set[str] = set()
     for file in sorted((PROJECT / "services" / service).rglob("*.c")):
-        found |= set(re.findall(r'fault_point\("([^"]+)"\)', file.read_text()))
+        for args in re.findall(r'fault_point\(([^;]+)\);', file.read_text()):
+            found |= set(re.findall(r'"([^"]+)"', args))
     return sorted(found)

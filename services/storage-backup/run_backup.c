@@ -1,0 +1,128 @@
+#include "run.h"
+
+#include "base/fault.h"
+#include "base/log.h"
+
+/* Makes backups, and proves them. */
+
+/* Its id is the engine's: a try that was killed after the store had it is found there again. */
+static int store_it(struct run *r, const char *backup_id, enum backup_kind kind, struct err *e)
+{
+	struct app *app = r->app;
+	struct backup_bases bases = { .count = 0 };
+	struct engine_totals totals = { 0 };
+	struct engine_snapshot_req req = {
+		.ref = { r->job.user_id, r->job.instance_id, backup_id },
+		.is_full = kind == BACKUP_FULL,
+		.watch = run_watch(r),
+	};
+	OWN(pg_conn) struct pg_conn *c = NULL;
+	OWN(arena) struct arena a;
+
+	arena_init(&a, 4096);
+	req.dir = arena_printf(&a, "%s/%s/%s", app->data_dir, r->job.user_id, r->job.instance_id);
+	if (!req.dir)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	if (pg_take(app->db, &c, e) < 0 || backup_started(c, backup_id, e) < 0 ||
+	    backup_bases(c, r->job.user_id, r->job.instance_id, &bases, e) < 0)
+		return -1;
+	pg_give(TAKE(c)); /* what follows takes its time */
+	for (size_t i = 0; i < bases.count; i++)
+		req.base_ids[i] = bases.ids[i];
+	fault_point("backup.begun");
+	if (engine_snapshot(app->engine, &req, &totals, e) < 0)
+		return -1;
+	/* A crash here: it is in the store and not in the table; the next try finds it there. */
+	fault_point("backup.stored");
+	if (pg_take(app->db, &c, e) < 0)
+		return -1;
+	return backup_stored(c, backup_id, &totals, e);
+}
+
+int run_snapshot(struct run *r, const char *backup_id, enum backup_kind kind, struct err *e)
+{
+	const struct engine_ref ref = { r->job.user_id, r->job.instance_id, backup_id };
+	const struct engine_watch watch = run_watch(r);
+	struct engine_proof proof = { 0 };
+
+	if (store_it(r, backup_id, kind, e) < 0)
+		return -1;
+	fault_point("backup.recorded");
+	if (engine_verify(r->app->engine, &ref, &watch, &proof, e) < 0) {
+		if (proof.bad_object[0])
+			log_error("a new backup does not verify", "backup_id", backup_id, "object",
+			          proof.bad_object);
+		return -1;
+	}
+	/* A crash here: it is read back again. */
+	fault_point("backup.verified");
+	return 0;
+}
+
+int run_backup(struct run *r, struct err *e)
+{
+	struct backup b;
+
+	{
+		OWN(pg_conn) struct pg_conn *c = NULL;
+
+		if (pg_take(r->app->db, &c, e) < 0 ||
+		    backup_load(c, r->job.user_id, r->job.backup_id, &b, e) < 0)
+			return -1;
+	}
+	r->kind = b.kind;
+	if (run_step(r, "copying", e) < 0 || run_snapshot(r, b.id, b.kind, e) < 0)
+		return -1;
+	return run_end(r, RUN_DONE, NULL, e);
+}
+
+/* The damage is written down, and a full backup is due at once: it checks all that it relies on. */
+static int damaged(struct run *r, const struct engine_proof *proof, const struct err *why,
+                   struct err *e)
+{
+	static const char sql[] =
+		"UPDATE backup_targets SET next_full_at = least(next_full_at, now())"
+		" WHERE instance_id = $1 AND user_id = $2 AND is_live";
+	OWN(pg_conn) struct pg_conn *c = NULL;
+	OWN(pg_tx) struct pg_tx tx = { 0 };
+
+	log_error("a backup is damaged", "backup_id", r->backup_id, "instance_id",
+	          r->job.instance_id, "object", proof->bad_object, "error", why->msg);
+	if (pg_take(r->app->db, &c, e) < 0 || pg_begin(c, &tx, e) < 0 ||
+	    backup_damaged(c, r->backup_id, run_text(why), e) < 0 ||
+	    pg_query(c, sql, (const char *[]){ r->job.instance_id, r->job.user_id }, 2, NULL, e) <
+	            0)
+		return -1;
+	return pg_commit(&tx, e);
+}
+
+int run_proof(struct run *r, struct err *e)
+{
+	const bool is_drill = r->job.work == JOB_DRILL;
+	const struct engine_ref ref = { r->job.user_id, NULL, r->job.backup_id };
+	const struct engine_watch watch = run_watch(r);
+	struct engine_proof proof = { 0 };
+	struct err why = ERR_INIT;
+	int done;
+
+	if (run_step(r, is_drill ? "restoring" : "reading", e) < 0)
+		return -1;
+	done = is_drill ? engine_drill(r->app->engine, &ref, NULL, &watch, &proof, &why)
+	                : engine_verify(r->app->engine, &ref, &watch, &proof, &why);
+	fault_point(is_drill ? "drill.proven" : "verify.proven");
+	if (done < 0) {
+		if ((why.code == ERR_UPSTREAM || why.code == ERR_NOT_FOUND) &&
+		    damaged(r, &proof, &why, e) < 0)
+			return -1;
+		*e = why;
+		return -1;
+	}
+	{
+		OWN(pg_conn) struct pg_conn *c = NULL;
+
+		if (pg_take(r->app->db, &c, e) < 0 ||
+		    backup_proven(c, r->backup_id, is_drill, e) < 0)
+			return -1;
+	}
+	return run_end(r, RUN_DONE, NULL, e);
+}

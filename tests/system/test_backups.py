@@ -1,0 +1,280 @@
+"""Backups and restores of assistants' files, over HTTP, with the daemon's own schedule."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zaki.api import expect
+from zaki.kept import Kept
+from zaki.people import Person, idempotency
+from zaki.suite import SLOW, Suite, wait_until
+from zaki.telegram import Bot
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the assistants' files belong to another user")
+
+SECRET_TEXT = "the-cat-is-called-Schroedinger"
+
+
+@pytest.fixture
+def kept(suite: Suite, ada: Person, bot: Bot) -> Kept:
+    return Kept(suite, ada, bot)
+
+
+def odd_files(kept: Kept) -> None:
+    """What a workspace may hold, and more."""
+    kept.write("MEMORY.md", f"# Memory\n{SECRET_TEXT}\n".encode())
+    kept.write("empty", b"")
+    kept.write("with space/and \"quotes\"", os.urandom(70000))
+    kept.write(os.fsdecode(b"bad-\xff\xfe-name"), b"no text")
+    kept.write("deep/" + "/".join("d" * 20 for _ in range(8)) + "/leaf", b"leaf")
+    script = kept.write("run.sh", b"#!/bin/sh\n")
+    script.chmod(0o750)
+    os.symlink("/etc/passwd", kept.workspace / "link")
+    os.lchown(kept.workspace / "link", 1000, 1000)
+    os.utime(kept.workspace / "MEMORY.md", ns=(10**18, 1234567890123456789))
+
+
+def test_backup_change_restore(kept: Kept) -> None:
+    odd_files(kept)
+    before = kept.tree()
+    with kept.suite.socket(kept.person.access_token) as ws:
+        ws.subscribe(f"instance.{kept.id}")
+        made = kept.backup()
+        told = ws.expect("backup.status", 20 * SLOW, lambda f: f["data"]["status"] == "done")
+        assert told["data"]["backup_id"] == made["id"] and told["data"]["percent"] == 100
+    assert made["kind"] == "manual" and made["verified_at"] and made["expires_at"] and made["files"] > 0
+
+    (kept.workspace / "MEMORY.md").write_bytes(b"overwritten")
+    (kept.workspace / "run.sh").unlink()
+    kept.write("new", b"to be gone again")
+    restored = kept.restore(made["id"])
+    kept.person.wait(kept.id, "running")
+    assert kept.tree() == before
+    assert kept.left_beside() == []
+
+    # What was there before the restore is a backup too, and a way back.
+    assert restored["checkpoint_id"] in [b["id"] for b in kept.list() if b["kind"] == "checkpoint"]
+    kept.restore(restored["checkpoint_id"])
+    assert (kept.workspace / "new").read_bytes() == b"to be gone again"
+    assert not (kept.workspace / "run.sh").exists()
+
+
+def test_one_file(kept: Kept) -> None:
+    kept.write("MEMORY.md", b"first\n")
+    kept.write("other.md", b"other\n")
+    made = kept.backup()
+    kept.write("MEMORY.md", b"second\n")
+    kept.write("other.md", b"stays\n")
+    restored = kept.restore(made["id"], path="workspace/MEMORY.md")
+    assert restored["path"] == "workspace/MEMORY.md"
+    assert (kept.workspace / "MEMORY.md").read_bytes() == b"first\n"
+    assert (kept.workspace / "other.md").read_bytes() == b"stays\n"
+    owner = (kept.workspace / "MEMORY.md").stat()
+    assert (owner.st_uid, owner.st_gid) == (1000, 1000)
+    kept.person.wait(kept.id, "running")
+    for bad in ("../../etc/passwd", "/etc/passwd", "workspace/../../x", "etc", "workspace//x"):
+        answer = kept.api.post(f"/backups/{made['id']}/restore", {"path": bad})
+        assert answer.status == 400 and answer.json["error"]["details"]["field"] == "path", bad
+
+
+def test_a_stopped_assistant_stays_stopped(kept: Kept) -> None:
+    kept.write("a", b"1")
+    made = kept.backup()
+    kept.person.act(kept.id, "stop", "stopped")
+    kept.write("a", b"2")
+    kept.restore(made["id"])
+    assert (kept.workspace / "a").read_bytes() == b"1"
+    assert kept.person.instance(kept.id)["status"] == "stopped"
+    assert all(c["State"] != "running" for c in kept.suite.containers(kept.id))
+
+
+def test_into_another_assistant(kept: Kept, suite: Suite) -> None:
+    kept.write("MEMORY.md", b"of the first\n")
+    made = kept.backup()
+    other = Kept(suite, kept.person, suite.telegram.bot())
+    asked = expect(kept.api.post(f"/backups/{made['id']}/restore", {"to_instance": other.id}), 202)
+    assert asked["instance_id"] == other.id
+    other.restored(asked["id"])
+    other.person.wait(other.id, "running")
+    assert (other.workspace / "MEMORY.md").read_bytes() == b"of the first\n"
+
+
+def test_looking_into_it(kept: Kept) -> None:
+    kept.write("MEMORY.md", b"one\ntwo\nthree\n")
+    kept.write("a/b", b"x" * 1000)
+    first = kept.backup()
+    files: dict[str, Any] = {}
+    cursor = ""
+    while True:
+        more = f"&cursor={cursor}" if cursor else ""
+        page = expect(kept.api.get(f"/backups/{first['id']}/files?limit=2{more}"), 200)
+        assert len(page["items"]) <= 2
+        files |= {f["path"]: f for f in page["items"]}
+        cursor = page["next_cursor"]
+        if not cursor:
+            break
+    assert files["workspace/MEMORY.md"]["size"] == 14 and files["workspace/a"]["type"] == "directory"
+    text = expect(kept.api.get(f"/backups/{first['id']}/file?path=workspace/MEMORY.md"), 200)
+    assert text["text"] == "one\ntwo\nthree\n"
+    expect(kept.api.get(f"/backups/{first['id']}/file?path=workspace/none"), 404, "NOT_FOUND")
+
+    kept.write("MEMORY.md", b"one\n2\nthree\n")
+    kept.write("added", b"")
+    diff = expect(kept.api.get(f"/backups/{first['id']}/diff?path=workspace"), 200)
+    changes = {c["path"]: c["change"] for c in diff["items"]}
+    assert changes["workspace/MEMORY.md"] == "changed" and changes["workspace/added"] == "removed"
+    diff = expect(kept.api.get(f"/backups/{first['id']}/diff?path=workspace/MEMORY.md"), 200)
+    assert diff["text_diff"] == "@@ -1,3 +1,3 @@\n one\n-2\n+two\n three\n"
+
+    second = kept.backup()
+    third = kept.backup()
+    versions = expect(kept.api.get(f"/instances/{kept.id}/memory/MEMORY.md/history"), 200)["items"]
+    assert [(v["size"], v["backups"]) for v in versions] == [(12, 2), (14, 1)]
+    assert versions[0]["backup_id"] in (second["id"], third["id"]) and versions[1]["backup_id"] == first["id"]
+
+
+def test_verify_and_drill(kept: Kept, suite: Suite) -> None:
+    made = kept.backup()
+    expect(kept.api.post(f"/backups/{made['id']}/verify", {}), 202)
+    wait_until(lambda: kept.done(made["id"])["verified_at"] > made["verified_at"], 30 * SLOW, "it is verified again")
+    suite.sql("UPDATE backup_targets SET next_drill_at = now() - interval '1 s' WHERE instance_id = %s", kept.id)
+    wait_until(lambda: kept.done(made["id"])["proven_at"], 40 * SLOW, "a drill has proven it")
+    assert expect(kept.api.get(f"/instances/{kept.id}/backups"), 200)["last_proven_at"]
+
+
+def test_asking_twice_makes_one(kept: Kept) -> None:
+    key = idempotency()
+    one = expect(kept.api.post(f"/instances/{kept.id}/backups", {}, headers=key), 202)
+    two = expect(kept.api.post(f"/instances/{kept.id}/backups", {}, headers=key), 202)
+    assert one["id"] == two["id"]
+    kept.done(one["id"])
+
+
+def test_nobody_elses(kept: Kept, bob: Person) -> None:
+    made = kept.backup()
+    for path in (f"/instances/{kept.id}/backups", f"/backups/{made['id']}", f"/backups/{made['id']}/files",
+                 f"/backups/{made['id']}/diff", f"/backups/{made['id']}/file?path=workspace/x",
+                 f"/instances/{kept.id}/memory/x/history", f"/restores/{uuid.uuid4()}"):
+        expect(bob.api.get(path), 404, "NOT_FOUND")
+    for path in (f"/instances/{kept.id}/backups", f"/backups/{made['id']}/restore", f"/backups/{made['id']}/verify"):
+        expect(bob.api.post(path, {}), 404, "NOT_FOUND")
+    own = Kept(kept.suite, bob, kept.suite.telegram.bot())
+    expect(bob.api.post(f"/backups/{made['id']}/restore", {"to_instance": own.id}), 404, "NOT_FOUND")
+    hers = own.backup()
+    expect(bob.api.post(f"/backups/{hers['id']}/restore", {"to_instance": kept.id}), 404, "NOT_FOUND")
+
+
+def test_the_schedule_makes_up_for_what_was_missed(kept: Kept, suite: Suite) -> None:
+    """The clock's columns are moved, as an outage of days would leave them: one full backup comes of it."""
+    wait_until(lambda: suite.sql("SELECT 1 FROM backup_targets WHERE instance_id = %s", kept.id), 60 * SLOW,
+               "the assistant is known")
+    suite.sql("UPDATE backup_targets SET next_full_at = now() - interval '5 days',"
+              " next_incremental_at = now() - interval '5 days' WHERE instance_id = %s", kept.id)
+    wait_until(lambda: [b for b in kept.list() if b["kind"] == "full" and b["status"] == "done"], 40 * SLOW)
+    assert len(kept.list()) == 1
+    due = suite.sql("SELECT next_full_at - now() AS full, next_incremental_at - now() AS more FROM backup_targets"
+                    " WHERE instance_id = %s", kept.id)[0]
+    assert 22 < due["full"].total_seconds() / 3600 < 26 and 5 < due["more"].total_seconds() / 3600 < 7
+    suite.sql("UPDATE backup_targets SET next_incremental_at = now() WHERE instance_id = %s", kept.id)
+    wait_until(lambda: [b for b in kept.list() if b["kind"] == "incremental" and b["status"] == "done"], 40 * SLOW)
+
+
+def test_retention_keeps_the_newest(kept: Kept, suite: Suite) -> None:
+    old, new = kept.backup(), kept.backup()
+    suite.sql("UPDATE backups SET expires_at = now() - interval '1 day' WHERE instance_id = %s", kept.id)
+    suite.sql("INSERT INTO backup_users (user_id) VALUES (%s) ON CONFLICT (user_id) DO UPDATE SET next_prune_at = now()",
+              kept.person.id)
+    wait_until(lambda: [b["id"] for b in kept.list()] == [new["id"]], 40 * SLOW, "the old one is gone")
+    expect(kept.api.get(f"/backups/{old['id']}"), 404)
+    kept.restore(new["id"])
+
+
+def test_a_failed_one_is_said_and_alarmed(kept: Kept, suite: Suite) -> None:
+    kept.backup()
+    manifest_gone = kept.backup()
+    for path in Path(suite.env["STORAGE_URL"].removeprefix("file://")).rglob(f"*{manifest_gone['id']}*"):
+        subprocess.run(["rm", "-rf", str(path)], check=True)
+    with suite.socket(kept.person.access_token) as ws:
+        ws.subscribe(f"instance.{kept.id}")
+        expect(kept.api.post(f"/backups/{manifest_gone['id']}/verify", {}), 202)
+        alert = ws.expect("backup.alert", 40 * SLOW)
+    assert alert["data"]["problem"] == "damaged"
+    seen = expect(kept.api.get(f"/backups/{manifest_gone['id']}"), 200)
+    assert seen["status"] == "damaged" and seen["error"]
+    expect(kept.api.post(f"/backups/{manifest_gone['id']}/restore", {}), 409, "CONFLICT")
+    # A full one is made at once, and then all is well again.
+    wait_until(lambda: [b for b in kept.list() if b["kind"] == "full" and b["status"] == "done"], 60 * SLOW)
+    wait_until(lambda: not suite.sql("SELECT 1 FROM backup_targets WHERE problem <> ''"), 30 * SLOW)
+
+
+def test_the_store_ends_with_the_account(kept: Kept, suite: Suite) -> None:
+    kept.backup()
+    store = Path(suite.env["STORAGE_URL"].removeprefix("file://"))
+    assert list(store.rglob(f"*{kept.person.id}*"))
+    expect(kept.api.delete("/users/me"), 202)
+    wait_until(lambda: not suite.sql("SELECT 1 FROM users WHERE id = %s", kept.person.id), 60 * SLOW, "the account is gone")
+    assert not [p for p in store.rglob("*") if kept.person.id in str(p) and p.is_file()]
+    for table in ("backups", "backup_targets", "backup_jobs", "restores", "backup_users"):
+        assert not suite.sql(f"SELECT 1 FROM {table} WHERE user_id = %s", kept.person.id), table
+
+
+def test_backups_outlive_their_assistant(kept: Kept) -> None:
+    kept.write("MEMORY.md", b"kept\n")
+    made = kept.backup()
+    kept.person.remove(kept.id)
+    assert expect(kept.api.get(f"/backups/{made['id']}"), 200)["status"] == "done"
+    other = Kept(kept.suite, kept.person, kept.suite.telegram.bot())
+    asked = expect(kept.api.post(f"/backups/{made['id']}/restore", {"to_instance": other.id}), 202)
+    other.restored(asked["id"])
+    assert (other.workspace / "MEMORY.md").read_bytes() == b"kept\n"
+
+
+def test_nothing_of_it_can_be_read_in_the_store(kept: Kept, suite: Suite) -> None:
+    kept.write("MEMORY.md", SECRET_TEXT.encode() * 100)
+    kept.write("copy/of-a-telling-name.md", SECRET_TEXT.encode() * 100)
+    kept.backup()
+    store = Path(suite.env["STORAGE_URL"].removeprefix("file://"))
+    objects = [p for p in store.rglob("*") if p.is_file()]
+    assert objects
+    for path in objects:
+        data = path.read_bytes()
+        for word in (SECRET_TEXT.encode(), b"of-a-telling-name", b"MEMORY.md", b"SQLite format"):
+            assert word not in data, f"{word!r} is in {path}"
+        assert "telling" not in str(path)
+
+
+def test_two_share_the_work(suite: Suite, kept: Kept) -> None:
+    suite.start_extra("storage-backup", "storage-backup-2", {})
+    try:
+        others = [Kept(suite, Person.new(suite.api), suite.telegram.bot()) for _ in range(3)]
+        asked = [(k, k.create()["id"]) for k in (kept, *others)]
+        for k, backup in asked:
+            k.done(backup)
+        logs = [suite.log(name).count('"work done"') for name in ("storage-backup", "storage-backup-2")]
+        assert sum(logs) >= len(asked)
+    finally:
+        assert suite.end_extra("storage-backup-2") == "stopped"
+
+
+@pytest.mark.disturbs
+def test_another_takes_over_at_once(suite: Suite, kept: Kept) -> None:
+    """kill -9 of the one that works: the other does not wait for the lease to run out."""
+    kept.write("big", os.urandom(30_000_000))
+    suite.start_extra("storage-backup", "storage-backup-2", {})
+    try:
+        asked = [kept.create()["id"]]
+        suite.stack.kill_part("storage-backup")
+        begin = time.monotonic()
+        kept.done(asked[0])
+        assert time.monotonic() - begin < 25 * SLOW
+        assert "work done" in suite.log("storage-backup-2") or suite.log("storage-backup").count("work done")
+    finally:
+        suite.end_extra("storage-backup-2")
+        suite.stack.start_part("storage-backup")
