@@ -105,6 +105,7 @@ class Demo:
             self.talk("it answers after that, too")
             self.events_in_order()
             self.second_user()
+            self.backup_and_restore(ws)
             self.delete(ws)
         self.nothing_left()
         self.leave()
@@ -215,6 +216,48 @@ class Demo:
                   [s for s in told if s != "provisioning"][-6:-2], f"states in order: {told}")
             say.append(" → ".join(told))
 
+    def backup_and_restore(self, ws: Socket) -> None:
+        """A backup of the running assistant, something lost, and all of it back: also what was said."""
+        word, note = f"remember {secrets.token_hex(8)}", f"# Notes\n{secrets.token_hex(16)}\n"
+        with self.steps.step("something to remember, and a note"):
+            self.bot.wait_polled(READY_S)
+            check(self.bot.says(self.bot.hears(OWNER, word), REPLY_S, word), "it answers")
+            self.ask("PUT", f"{self.path}/memory/demo-notes.md", 200, {"content": note})
+        with self.steps.step("backup, while it runs") as say:
+            backup = self.ask("POST", f"{self.path}/backups", 202, {})["id"]
+            done = ws.expect("backup.status", READY_S, lambda f: f["data"]["backup_id"] == backup and
+                             f["data"]["status"] in ("done", "failed"))["data"]
+            check(done["status"] == "done", f"the backup: {done}")
+            made = self.ask("GET", f"/backups/{backup}", 200)
+            check(made["verified_at"], "it was read back")
+            say.append(f"{made['files']} files, {made['bytes']} bytes, {made['bytes_stored']} stored")
+        with self.steps.step("the note is lost; stop"):
+            self.ask("DELETE", f"{self.path}/memory/demo-notes.md", 200)
+            self.ask("POST", f"{self.path}/stop", 202)
+            self.until(ws, "stopped")
+        with self.steps.step("restore") as say:
+            restore = self.ask("POST", f"/backups/{backup}/restore", 202, {})["id"]
+            deadline = time.monotonic() + READY_S
+            while (now := self.ask("GET", f"/restores/{restore}", 200))["status"] != "done":
+                check(now["status"] != "failed" and time.monotonic() < deadline, f"the restore: {now}")
+                time.sleep(0.2)
+            check(now["checkpoint_id"], "what was there before is a backup as well")
+            check(self.ask("GET", f"{self.path}/memory/demo-notes.md", 200)["content"] == note, "the note is back")
+            say.append(f"checkpoint {now['checkpoint_id']}")
+        with self.steps.step("start"):
+            self.ask("POST", f"{self.path}/start", 202)
+            self.until(ws, "running")
+        with self.steps.step("it still knows what was said") as say:
+            llm = Api(self.env["LLM_FAKE_URL"], prefix="")
+            since = llm.get("/_control/requests").json["next"]
+            self.bot.wait_polled(READY_S)
+            again = f"and now? {self.steps.count}"
+            check(self.bot.says(self.bot.hears(OWNER, again), REPLY_S, again), "it answers")
+            asked = llm.get(f"/_control/requests?since={since}&full=1").json["requests"]
+            if "stub" not in self.env["OPENCLAW_IMAGE"]:  # the stand-in asks no LLM and has no memory
+                check(asked and word in str(asked), "the LLM was told of what was said before the backup")
+                say.append(f"“{word}”")
+
     def second_user(self) -> None:
         with self.steps.step("a second user sees none of it"):
             body = {"email": f"demo-{secrets.token_hex(6)}@example.org", "password": secrets.token_urlsafe(16)}
@@ -244,7 +287,8 @@ class Demo:
             check(not left, f"containers: {left}")
             folders = [str(p) for p in Path(self.env["DATA_DIR"]).glob(f"*/{instance}*")]
             check(not folders, f"folders: {folders}")
-            rows = self.rows_with(instance)
+            # Its backups stay until their time, or the account ends.
+            rows = [r for r in self.rows_with(instance) if not r.startswith(("backup", "restores", "idempotency_backup"))]
             check(not rows, f"rows: {rows}")
 
     def rows_with(self, word: str) -> list[str]:

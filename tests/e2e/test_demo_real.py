@@ -14,4 +14,4 @@ def test_the_demo_with_the_real_openclaw() -> None:
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     print(done.stdout)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "All 2" in done.stdout or "All 1" in done.stdout
+    assert "All 2" in done.stdout or "All 3" in done.stdout
