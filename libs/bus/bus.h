@@ -115,7 +115,9 @@ struct bus_service {
 	size_t route_count;
 	struct pool **pools; /* [0] is the one that most routes use */
 	void *app;
-	const struct bus_once *once; /* NULL: no route is SUBJECT_ONCE */
+	const struct bus_once *once;   /* NULL: no route is SUBJECT_ONCE */
+	const enum subject_id *direct; /* routes that one process is asked, too: bus_call_at() */
+	size_t direct_count;
 };
 
 /* Answers each route's subject, in the service's queue group, until bus_drain(). Keeps *s. Also
@@ -129,6 +131,18 @@ pool_work bus_work;
  * error of the other side comes back as it was set there. */
 int bus_call(struct bus *b, enum subject_id id, const struct bus_ctx *ctx, const void *in,
              struct arena *a, void *out, struct err *e);
+
+/*
+ * The same of one process of a service, by its bus_instance_id(), where its service declares the
+ * route direct: each process listens at "<subject>.<its id>", too. ERR_UNAVAILABLE at once when it
+ * is gone.
+ */
+struct bus_to {
+	enum subject_id subject;
+	const char *node; /* NULL: whichever process takes it */
+};
+int bus_call_at(struct bus *b, const struct bus_to *to, const struct bus_ctx *ctx, const void *in,
+                struct arena *a, void *out, struct err *e);
 
 /* A reply as it came, for those who hand it on. */
 struct bus_answer {

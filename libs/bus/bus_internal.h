@@ -7,9 +7,10 @@
 
 /* What the files of this library share; nobody else includes it. */
 
-#define BUS_ROUTES_MAX 64
-#define BUS_SUBS_MAX   24
-#define BUS_DRAIN_MS   20000
+#define BUS_ROUTES_MAX   96
+#define BUS_SUBS_MAX     24
+#define BUS_SUBJECT_SIZE 128 /* of a subject with a process's id behind it, at most */
+#define BUS_DRAIN_MS     20000
 
 /* What one endpoint has done; counters only, each atomic by itself. */
 struct endpoint_stats {

@@ -11,9 +11,11 @@ static int number_in(const char *text, long lo, long hi, int fallback)
 	return text[0] && !*end && value >= lo && value <= hi ? (int)value : fallback;
 }
 
-static int request_make(struct bus *b, const struct subject *subj, const struct bus_ctx *ctx,
+static int request_make(struct bus *b, const struct bus_to *to, const struct bus_ctx *ctx,
                         const void *in, natsMsg **ret, struct err *e)
 {
+	const struct subject *subj = &subjects[to->subject];
+	char name[BUS_SUBJECT_SIZE];
 	OWN(json) cJSON *doc = NULL;
 	OWN(json_text) char *text = NULL;
 
@@ -22,24 +24,26 @@ static int request_make(struct bus *b, const struct subject *subj, const struct 
 	text = cJSON_PrintUnformatted(doc);
 	if (!text)
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (bus_from_nats(natsMsg_Create(ret, subj->name, NULL, text, (int)strlen(text)),
-	                  subj->name, e) < 0)
+	snprintf(name, sizeof(name), "%s%s%s", subj->name, to->node ? "." : "",
+	         to->node ? to->node : "");
+	if (bus_from_nats(natsMsg_Create(ret, name, NULL, text, (int)strlen(text)), subj->name, e) <
+	    0)
 		return -1;
 	bus_ctx_to_headers(ctx, subj->timeout_ms, *ret);
 	return 0;
 }
 
-int bus_forward(struct bus *b, enum subject_id id, const struct bus_ctx *ctx, const void *in,
-                struct bus_answer *ret, struct err *e)
+static int forward(struct bus *b, const struct bus_to *to, const struct bus_ctx *ctx,
+                   const void *in, struct bus_answer *ret, struct err *e)
 {
-	const struct subject *subj = &subjects[id];
+	const struct subject *subj = &subjects[to->subject];
 	OWN(nats_msg) natsMsg *msg = NULL;
 	natsMsg *reply = NULL;
 
 	/* cnats would keep it until the server is back: the caller has long been told 503 by then. */
 	if (!bus_is_connected(b))
 		return err_busy(e, ERR_UNAVAILABLE, 1, "not connected to the bus");
-	if (request_make(b, subj, ctx, in, &msg, e) < 0 ||
+	if (request_make(b, to, ctx, in, &msg, e) < 0 ||
 	    bus_from_nats(natsConnection_RequestMsg(&reply, b->conn, msg, subj->timeout_ms),
 	                  subj->name, e) < 0)
 		return -1;
@@ -52,6 +56,12 @@ int bus_forward(struct bus *b, enum subject_id id, const struct bus_ctx *ctx, co
 		.msg = reply,
 	};
 	return 0;
+}
+
+int bus_forward(struct bus *b, enum subject_id id, const struct bus_ctx *ctx, const void *in,
+                struct bus_answer *ret, struct err *e)
+{
+	return forward(b, &(struct bus_to){ id, NULL }, ctx, in, ret, e);
 }
 
 void bus_answer_done(struct bus_answer *answer)
@@ -74,4 +84,14 @@ int bus_call(struct bus *b, enum subject_id id, const struct bus_ctx *ctx, const
 	if (bus_forward(b, id, ctx, in, &answer, e) < 0)
 		return -1;
 	return bus_answer_open(b, id, &answer, a, out, e);
+}
+
+int bus_call_at(struct bus *b, const struct bus_to *to, const struct bus_ctx *ctx, const void *in,
+                struct arena *a, void *out, struct err *e)
+{
+	OWN(bus_answer) struct bus_answer answer = { 0 };
+
+	if (forward(b, to, ctx, in, &answer, e) < 0)
+		return -1;
+	return bus_answer_open(b, to->subject, &answer, a, out, e);
 }

@@ -214,10 +214,20 @@ void bus_work(void *item)
 	work_done(w);
 }
 
+/* Is it this name, or this name with our own id behind it? */
+static bool is_for(const struct bus *b, const char *name, const char *subject)
+{
+	size_t len = strlen(name);
+
+	return strncmp(subject, name, len) == 0 &&
+	       (!subject[len] ||
+	        (subject[len] == '.' && strcmp(subject + len + 1, b->instance_id) == 0));
+}
+
 static const struct bus_route *route_of(struct bus *b, const char *subject, size_t *ret_at)
 {
 	for (size_t i = 0; i < b->served->route_count; i++) {
-		if (strcmp(subjects[b->served->routes[i].subject].name, subject) == 0) {
+		if (is_for(b, subjects[b->served->routes[i].subject].name, subject)) {
 			*ret_at = i;
 			return &b->served->routes[i];
 		}
@@ -284,12 +294,26 @@ static int subscribe_prefixes(struct bus *b, struct err *e)
 	return 0;
 }
 
+/* What is asked of this very process. */
+static int subscribe_own(struct bus *b, struct err *e)
+{
+	for (size_t i = 0; i < b->served->direct_count; i++) {
+		char own[BUS_SUBJECT_SIZE];
+
+		snprintf(own, sizeof(own), "%s.%s", subjects[b->served->direct[i]].name,
+		         b->instance_id);
+		if (bus_subscribe(b, own, NULL, on_request, b, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int bus_serve(struct bus *b, const struct bus_service *s, struct err *e)
 {
 	if (s->route_count > BUS_ROUTES_MAX)
 		return err_set(e, ERR_INTERNAL, "more than %d routes", BUS_ROUTES_MAX);
 	b->served = s;
-	if (subscribe_prefixes(b, e) < 0 || bus_micro_serve(b, e) < 0)
+	if (subscribe_prefixes(b, e) < 0 || subscribe_own(b, e) < 0 || bus_micro_serve(b, e) < 0)
 		return -1;
 	return bus_from_nats(natsConnection_FlushTimeout(b->conn, 5000), "subscribing", e);
 }

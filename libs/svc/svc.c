@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#define POOLS_MAX  4
+#define POOLS_MAX  8
 #define CONNECT_MS 1000 /* one try; so long does a stop take while there is no bus */
 #define TRIES_MAX  30
 
@@ -127,6 +127,8 @@ static int run(const struct svc_def *def, void *app, const sigset_t *stop, struc
 		.pools = pools,
 		.app = app,
 		.once = def->once,
+		.direct = def->direct,
+		.direct_count = def->direct_count,
 	};
 	struct bus *bus = NULL;
 	int r;

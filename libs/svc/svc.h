@@ -39,6 +39,8 @@ struct svc_def {
 	const struct svc_health *health;
 	size_t health_count;
 	const struct bus_once *once;
+	const enum subject_id *direct; /* bus_service.direct */
+	size_t direct_count;
 
 	/* Each may be NULL. check: settings that their rows alone cannot judge; connects to nothing,
 	 * and is all that --check-config does. start: whatever can fail early, fails here. quiesce

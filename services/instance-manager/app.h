@@ -13,7 +13,9 @@
 #include "net/http.h"
 
 struct glance;
+struct holder;
 struct keeper;
+struct links;
 struct reconciler;
 struct watch;
 
@@ -39,6 +41,7 @@ struct app {
 	long long stop_grace_s, ready_timeout_s;
 	long long provision_max; /* that boot at a time */
 	long long provider_private;
+	long long link_workers; /* requests to assistants' gateways at a time */
 
 	enum container_reach reach;
 	char platform_id[UUID_SIZE];
@@ -56,6 +59,8 @@ struct app {
 	struct reconciler *reconciler;
 	struct keeper *keeper;
 	struct watch *watch;
+	struct links *links;
+	struct holder *holder;
 };
 
 /* start.c: svc_def.start and .stop, and the checks of its health. */
@@ -81,6 +86,10 @@ bus_handler on_activity_list, on_activity_add, on_logs;
 bus_handler on_memory_list, on_memory_get, on_memory_put, on_memory_delete;
 
 bus_handler on_check_token, on_create, on_list, on_get, on_update, on_delete, on_start, on_stop,
-	on_restart, on_purge_user, on_state, on_list_all, on_hold;
+	on_restart, on_purge_user, on_state, on_list_all, on_hold, on_link_ask, on_session_list,
+	on_session_messages, on_session_rename, on_session_delete, on_channel_list, on_pairing_list,
+	on_pairing_approve, on_pairing_dismiss, on_chat_send, on_chat_stop, on_usage_get,
+	on_usage_limit, on_job_list, on_job_add, on_job_edit, on_job_remove, on_job_run,
+	on_job_runs, on_task_list;
 
 #endif

@@ -1,6 +1,9 @@
 #include "assistant_config.h"
 
+#include "link/usage.h"
 #include "settings/settings.h"
+
+#define PAUSED_URL "http://127.0.0.1:9/v1" /* nobody listens there, in the container */
 
 /* Of the default model's provider, which the platform pays for. *ret false: it has none. */
 static bool platform_provider(const struct app *app, char name[OPENCLAW_PROVIDER_NAME_MAX + 1],
@@ -145,6 +148,16 @@ bool assistant_platform_provider(const struct app *app, struct arena *a,
 	return name && platform_provider(app, name, ret);
 }
 
+/* The month's limit is reached: models lead nowhere. OpenClaw itself goes on, and tells whoever
+ * writes that no model answers. */
+static void pause_models(struct openclaw_provider *list, size_t count)
+{
+	for (size_t k = 0; k < count; k++) {
+		list[k].api_key = "paused";
+		list[k].base_url = PAUSED_URL;
+	}
+}
+
 int assistant_config_text(const struct app *app, struct pg_conn *c, const struct instance *i,
                           struct arena *a, const char **ret, struct err *e)
 {
@@ -156,9 +169,11 @@ int assistant_config_text(const struct app *app, struct pg_conn *c, const struct
 		                          .providers = list };
 	struct store_secrets sealed;
 	struct settings settings;
+	bool is_paused;
 
 	if (settings_load(c, i->user_id, i->id, i->owner_telegram_id, &settings, e) < 0 ||
 	    store_secrets(c, i, a, &sealed, e) < 0 ||
+	    usage_is_paused(c, i->id, &is_paused, e) < 0 ||
 	    assistant_gateway_token(app, i, a, &config.gateway_token, e) < 0 ||
 	    open_secret(app, i, ASSISTANT_BOT_TOKEN, sealed.bot_token_encrypted, a,
 	                &config.bot_token, e) < 0)
@@ -172,5 +187,7 @@ int assistant_config_text(const struct app *app, struct pg_conn *c, const struct
 	config.allowed_count = settings.allowed_count;
 	config.is_shared = settings.is_shared;
 	add_platform_provider(app, &config, list, name);
+	if (is_paused)
+		pause_models(list, config.provider_count);
 	return openclaw_config_text(&config, a, ret, e);
 }

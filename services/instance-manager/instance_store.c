@@ -1,11 +1,12 @@
 #include "instance_store.h"
 
+#include "link/session_store.h"
 #include "params.h"
 
 #include "base/clock.h"
 
-#define SESSIONS_MAX "100"
-#define PURGE_MAX    "100" /* of one call; the caller asks again */
+#define SESSIONS_LATEST "100"
+#define PURGE_MAX       "100" /* of one call; the caller asks again */
 
 static int one(struct pg_conn *c, const char *sql, const char *user_id, const char *id,
                struct instance *ret, struct err *e)
@@ -70,45 +71,13 @@ int store_list(struct pg_conn *c, const char *user_id, struct arena *a, struct s
 	return 0;
 }
 
-static int session_from_row(const PGresult *res, int row, struct arena *a, struct session_view *ret,
-                            struct err *e)
-{
-	char time[CLOCK_TEXT_SIZE];
-	long long last_ms = 0, created_ms = 0;
-	const char *title = pg_text(res, row, "title");
-
-	if (pg_int(res, row, "message_count", &ret->message_count, e) < 0 ||
-	    pg_int(res, row, "created_ms", &created_ms, e) < 0 ||
-	    (pg_text(res, row, "last_ms") && pg_int(res, row, "last_ms", &last_ms, e) < 0))
-		return -1;
-	ret->session_key = arena_strdup(a, pg_text(res, row, "session_key"));
-	ret->title = title ? arena_strdup(a, title) : NULL;
-	ret->created_at = arena_strdup(a, clock_text(created_ms, time));
-	ret->last_active_at = last_ms ? arena_strdup(a, clock_text(last_ms, time)) : NULL;
-	if (!ret->session_key || !ret->created_at || (title && !ret->title) ||
-	    (last_ms && !ret->last_active_at))
-		return err_set(e, ERR_INTERNAL, "out of memory");
-	return 0;
-}
-
 int store_sessions(struct pg_conn *c, const char *user_id, const char *id, struct arena *a,
                    struct session_view **ret, size_t *ret_count, struct err *e)
 {
-	static const char sql[] = "SELECT s.session_key, s.title, s.message_count, " INSTANCE_MS(
-		"s.last_active_at") " AS last_ms, " INSTANCE_MS("s.created_at") " AS created_ms"
-										" FROM "
-										"session_metadata "
-										"s JOIN instances "
-										"i ON i.id = "
-										"s.instance_id"
-										" WHERE i.user_id "
-										"= $1 AND i.id = $2"
-										" ORDER BY "
-										"s.last_active_at "
-										"DESC NULLS LAST, "
-										"s.session_key "
-										"LIMIT"
-										" " SESSIONS_MAX;
+	static const char sql[] =
+		"SELECT " SESSION_COLUMNS " FROM session_metadata s"
+		" JOIN instances i ON i.id = s.instance_id WHERE i.user_id = $1 AND i.id = $2"
+		" ORDER BY s.last_active_at DESC NULLS LAST, s.session_key LIMIT " SESSIONS_LATEST;
 	OWN(pg_result) PGresult *res = NULL;
 	struct session_view *list;
 	size_t count;

@@ -6,6 +6,8 @@
 #define POOL_MAIN    0
 #define POOL_OUTSIDE 1 /* calls that ask Telegram, which may take its time */
 #define POOL_FILES   2 /* calls that read and write people's files */
+#define POOL_LINK    3 /* calls that ask an assistant's gateway, likewise */
+#define POOL_HOLDER  4 /* the same for other instance-managers: else two could wait for each other */
 
 /* clang-format off */
 #define AT(field) offsetof(struct app, field)
@@ -48,6 +50,8 @@ static const struct conf_key conf[] = {
 	  "Seconds an assistant may take from its start until it is ready" },
 	{ "PROVISION_MAX",            CONF_INT, AT(provision_max),             "4", 1, 256, false,
 	  "Assistants that start at a time" },
+	{ "LINK_WORKERS",             CONF_INT, AT(link_workers),              "16", 1, 256, false,
+	  "Requests that assistants' gateways are asked at a time" },
 	{ "INSTANCE_NETWORK",         CONF_STR, AT(instance_network),          "zaki", 1, 64, false,
 	  "Network of the containers; made where it is missing" },
 	{ "INSTANCE_REACH",           CONF_STR, AT(instance_reach),            "host", 4, 7, false,
@@ -82,12 +86,36 @@ static const struct bus_route routes[] = {
 	{ SUBJ_INSTANCE_STATE,       on_state,       POOL_MAIN },
 	{ SUBJ_INSTANCE_LIST_ALL,    on_list_all,    POOL_MAIN },
 	{ SUBJ_INSTANCE_HOLD,        on_hold,        POOL_MAIN },
+	{ SUBJ_SESSION_LIST,        on_session_list,     POOL_MAIN },
+	{ SUBJ_SESSION_MESSAGES,    on_session_messages, POOL_LINK },
+	{ SUBJ_SESSION_RENAME,      on_session_rename,   POOL_LINK },
+	{ SUBJ_SESSION_DELETE,      on_session_delete,   POOL_LINK },
+	{ SUBJ_CHANNEL_LIST,        on_channel_list,     POOL_LINK },
+	{ SUBJ_CHAT_SEND,           on_chat_send,        POOL_LINK },
+	{ SUBJ_CHAT_STOP,           on_chat_stop,        POOL_LINK },
+	{ SUBJ_PAIRING_LIST,        on_pairing_list,     POOL_LINK },
+	{ SUBJ_PAIRING_APPROVE,     on_pairing_approve,  POOL_LINK },
+	{ SUBJ_PAIRING_DISMISS,     on_pairing_dismiss,  POOL_LINK },
+	{ SUBJ_USAGE_GET,           on_usage_get,        POOL_LINK },
+	{ SUBJ_USAGE_LIMIT,         on_usage_limit,      POOL_LINK },
+	{ SUBJ_JOB_LIST,            on_job_list,         POOL_LINK },
+	{ SUBJ_JOB_ADD,             on_job_add,          POOL_LINK },
+	{ SUBJ_JOB_EDIT,            on_job_edit,         POOL_LINK },
+	{ SUBJ_JOB_REMOVE,          on_job_remove,       POOL_LINK },
+	{ SUBJ_JOB_RUN,             on_job_run,          POOL_LINK },
+	{ SUBJ_JOB_RUNS,            on_job_runs,         POOL_LINK },
+	{ SUBJ_TASK_LIST,           on_task_list,        POOL_LINK },
+	{ SUBJ_LINK_ASK,            on_link_ask,         POOL_HOLDER },
 	{ SUBJ_INSTANCE_HEALTH,      svc_on_health,  POOL_MAIN },
 };
+
+static const enum subject_id direct[] = { SUBJ_LINK_ASK };
 
 static const struct svc_pool pools[] = {
 	{ "outside", offsetof(struct app, common.bus_workers), offsetof(struct app, common.bus_queue_max) },
 	{ "files",   offsetof(struct app, common.bus_workers), offsetof(struct app, common.bus_queue_max) },
+	{ "link",    AT(link_workers), offsetof(struct app, common.bus_queue_max) },
+	{ "holder",  AT(link_workers), offsetof(struct app, common.bus_queue_max) },
 };
 
 static const struct svc_health health[] = {
@@ -103,6 +131,7 @@ static const struct svc_def def = {
 	SVC_TABLE(conf, conf),
 	SVC_TABLE(route, routes),
 	SVC_TABLE(pool, pools),
+	SVC_TABLE(direct, direct),
 	SVC_TABLE(health, health),
 	.once = &app_once,
 	.check = app_check,

@@ -3,6 +3,9 @@
 #include "assistant_config.h"
 #include "glance.h"
 #include "keeper.h"
+#include "link/holder.h"
+#include "link/link.h"
+#include "link/news.h"
 #include "provider/ask.h"
 #include "reconcile.h"
 #include "watch.h"
@@ -82,7 +85,8 @@ static int database_wait(struct app *app, struct pg_conn **ret, struct err *e)
 static int database_open(struct app *app, struct err *e)
 {
 	static const char sql[] = "SELECT id FROM platform";
-	size_t size = (size_t)app->common.bus_workers + DATABASE_SPARE;
+	size_t size = (size_t)(app->common.bus_workers + app->link_workers) + NEWS_WORKERS +
+	              DATABASE_SPARE;
 	OWN(pg_conn) struct pg_conn *c = NULL;
 	OWN(pg_result) PGresult *res = NULL;
 	char name[64];
@@ -186,6 +190,8 @@ int app_start(void *ctx, struct bus *b, struct err *e)
 	    outbox_start(OUTBOX_INSTANCE, app->db, b, &app->outbox, e) < 0 ||
 	    reconcile_start(app, &app->reconciler, e) < 0 || watch_start(app, &app->watch, e) < 0)
 		return -1;
+	if (links_start(app, &app->links, e) < 0 || holder_start(app, &app->holder, e) < 0)
+		return -1;
 	return keeper_start(app, &app->keeper, e);
 }
 
@@ -197,6 +203,9 @@ void app_stop(void *ctx)
 
 	keeper_stop(TAKE(app->keeper));
 	watch_stop(TAKE(app->watch));
+	holder_stop(TAKE(app->holder));
+	links_stop(app->links); /* whoever still works for it asks it until it is gone */
+	app->links = NULL;
 	reconcile_stop(TAKE(app->reconciler));
 	outbox_stop(TAKE(app->outbox));
 	glance_free(TAKE(app->glance));

@@ -3,6 +3,7 @@
 #include "act.h"
 #include "assistant_config.h"
 #include "glance.h"
+#include "link/holder.h"
 #include "probe.h"
 
 #include "base/clock.h"
@@ -112,6 +113,8 @@ static int write_down(struct app *app, struct instance *row, struct decision *d,
 	if (*ret_how != LEASE_WRITTEN)
 		return 0;
 	outbox_wake(app->outbox);
+	if (row->status != saved.status)
+		holder_wake(app->holder);
 	log_change(&w, row);
 	if (saved.operation == INSTANCE_OP_RESTART &&
 	    saved.applied_generation != row->applied_generation)

@@ -15,6 +15,7 @@
 #define FOR_MASTER "zaki vault master key"
 #define FOR_USER   "zaki vault user key"
 #define FOR_BOT    "zaki vault bot claim"
+#define FOR_DEVICE "zaki vault device key"
 
 struct key {
 	int version;
@@ -206,6 +207,11 @@ void vault_bot_mac(const struct vault *v, long long bot_id, char out[VAULT_MAC_S
 	derive(&v->keys[0], FOR_BOT, id, mac, sizeof(mac));
 	head = (size_t)snprintf(out, VAULT_MAC_SIZE, "v%d:", v->keys[0].version);
 	sodium_bin2hex(out + head, VAULT_MAC_SIZE - head, mac, sizeof(mac));
+}
+
+void vault_device_seed(const struct vault *v, const char *platform_id, unsigned char out[32])
+{
+	derive(&v->keys[0], FOR_DEVICE, platform_id, out, 32);
 }
 
 void vault_wipe(char *text)

@@ -58,6 +58,10 @@ bool vault_is_old(const struct vault *v, const char *sealed);
  */
 void vault_bot_mac(const struct vault *v, long long bot_id, char out[VAULT_MAC_SIZE]);
 
+/* The seed of the platform's key towards its assistants' gateways (link/device.h): 32 bytes, which
+ * the caller wipes. With keys[0]. */
+void vault_device_seed(const struct vault *v, const char *platform_id, unsigned char out[32]);
+
 /* Zeroes a text in place, to its end. NULL is fine. */
 void vault_wipe(char *text);
 

@@ -12,6 +12,7 @@ static const struct {
 	{ "channel",  "instance" },
 	{ "session",  "sessions" },
 	{ "backup",   "instance" },
+	{ "chat",     "sessions" },
 };
 
 static const char *const over[] = { "instance.deleted" };
