@@ -14,6 +14,7 @@
 #include "http.h"
 #include "json.h"
 #include "stub.h"
+#include "ws.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -140,8 +141,14 @@ static bool answer(struct conn *c)
 	struct text out = { 0 };
 	const char *type = "application/json";
 	int status = 0;
+	char upgrade[16];
 	bool rpc, sent;
 
+	if (http_header(c->req.head, "Upgrade", upgrade, sizeof(upgrade)) &&
+	    strcasecmp(upgrade, "websocket") == 0) {
+		ws_serve(c->stub, c->fd, c->req.head);
+		return false;
+	}
 	pthread_mutex_lock(&c->stub->lock);
 	rpc = c->stub->conf.rpc;
 	pthread_mutex_unlock(&c->stub->lock);

@@ -347,6 +347,7 @@ int main(void)
 	signal(SIGPIPE, SIG_IGN);
 	w.signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->ws_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (w.signal_fd < 0 || s->wake_fd < 0 || s->stop_fd < 0)
 		abort();

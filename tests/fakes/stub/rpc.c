@@ -6,6 +6,7 @@
 
 #include "json.h"
 #include "stub.h"
+#include "ws.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -180,13 +181,17 @@ static void channels_start(struct rpc *r)
 	                    "\"started\":true,\"outcome\":{\"status\":\"handed-off\"}}");
 }
 
-/* No device asks to pair before the stub speaks the WebSocket protocol. */
 static void pair_approve(struct rpc *r)
 {
-	r->error = json_string_at(r->params, "requestId", NULL)
-	                   ? "unknown requestId"
-	                   : "invalid device.pair.approve params: must have required property "
-	                     "'requestId'";
+	const char *id = json_string_at(r->params, "requestId", NULL);
+
+	if (!id)
+		r->error = "invalid device.pair.approve params: must have required property "
+			   "'requestId'";
+	else if (!ws_approve(r->stub, id))
+		r->error = "unknown requestId";
+	else
+		text_printf(r->out, "{\"requestId\":\"%s\"}", id);
 }
 
 static void pair_list(struct rpc *r)
@@ -229,30 +234,37 @@ static int failure(struct text *out, const char *id, const char *message)
 	return 400;
 }
 
-static int dispatch(struct stub *s, const struct json *body, struct text *out)
+bool rpc_run(struct stub *s, const char *method, const struct json *params, struct text *payload,
+             const char **ret_error)
 {
-	const char *method = json_string_at(body, "method", "");
-	struct text payload = { 0 };
-	struct rpc r = { .stub = s, .params = json_at(body, "params"), .out = &payload };
-	char id[37], message[256];
+	struct rpc r = { .stub = s, .params = params, .out = payload };
 	size_t i = 0;
 
-	new_id(id);
 	while (i < COUNT(methods) && strcmp(methods[i].method, method) != 0)
 		i++;
-	if (i == COUNT(methods)) {
-		snprintf(message, sizeof(message), "admin HTTP RPC method is not supported: %.100s",
-		         method);
-		return failure(out, id, message);
-	}
+	if (i == COUNT(methods))
+		return false;
 	pthread_mutex_lock(&s->lock);
 	r.channel = s->channel;
 	r.conf = s->conf;
 	pthread_mutex_unlock(&s->lock);
 	methods[i].answer(&r);
-	if (r.error) {
+	*ret_error = r.error;
+	return !r.error;
+}
+
+static int dispatch(struct stub *s, const struct json *body, struct text *out)
+{
+	const char *method = json_string_at(body, "method", ""), *error = NULL;
+	struct text payload = { 0 };
+	char id[37], message[256];
+
+	new_id(id);
+	if (!rpc_run(s, method, json_at(body, "params"), &payload, &error)) {
+		snprintf(message, sizeof(message), "admin HTTP RPC method is not supported: %.100s",
+		         method);
 		text_done(&payload);
-		return failure(out, id, r.error);
+		return failure(out, id, error ? error : message);
 	}
 	text_printf(out, "{\"id\":\"%s\",\"ok\":true,\"payload\":", id);
 	text_add(out, payload.data ? payload.data : "null", payload.data ? payload.len : 4);

@@ -82,6 +82,7 @@ struct stub {
 	const char *dir;    /* the state directory */
 	int64_t started_ms; /* monotonic */
 	int wake_fd;        /* eventfd: readable while the Telegram thread has news to take in */
+	int ws_fd;          /* eventfd: readable while there are events for WebSockets */
 	int stop_fd;        /* eventfd: readable for good once stopping */
 };
 

@@ -10,6 +10,7 @@
 #include "http.h"
 #include "json.h"
 #include "stub.h"
+#include "ws.h"
 
 enum {
 	POLL_S = 30,
@@ -194,6 +195,7 @@ static void on_update(struct poller *p, const struct json *update)
 	int64_t chat_id = json_int_at(message, "chat/id", 0);
 	int64_t user_id = json_int_at(message, "from/id", 0);
 	struct text reply = { 0 };
+	char key[64];
 
 	p->offset = json_int_at(update, "update_id", p->offset) + 1;
 	if (!text || strcmp(json_string_at(message, "chat/type", ""), "private") != 0)
@@ -208,9 +210,13 @@ static void on_update(struct poller *p, const struct json *update)
 	pthread_mutex_unlock(&p->stub->lock);
 	if (p->steer.reply_delay_ms > 0)
 		pause_ms(p, p->steer.reply_delay_ms);
+	snprintf(key, sizeof(key), "agent:main:telegram:direct:%lld", (long long)user_id);
+	ws_message(p->stub, key, "user", text);
 	text_printf(&reply, "echo: %s", text);
-	if (!reply.failed)
+	if (!reply.failed) {
 		send_text(p, chat_id, reply.data);
+		ws_message(p->stub, key, "assistant", reply.data);
+	}
 	text_done(&reply);
 }
 
