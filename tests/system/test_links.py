@@ -1,0 +1,169 @@
+"""The links to assistants' gateways: what comes over them, and which instance-manager holds which."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from zaki.api import expect
+from zaki.people import Person, idempotency
+from zaki.suite import SLOW, Suite, wait_until
+from zaki.telegram import Bot, Telegram
+
+LINK_S = 10 * SLOW
+LEASE_S = 6  # of a process that holds links (link_store.h)
+
+
+def links(suite: Suite) -> list[dict[str, Any]]:
+    """Each link, its holder where that one's lease stands, and whether it is up."""
+    return suite.sql("SELECT l.instance_id, h.holder, l.connected_at IS NOT NULL AS is_up FROM instance_links l "
+                     "LEFT JOIN link_holders h ON h.holder = l.holder AND h.lease_until > now()")
+
+
+def is_linked(suite: Suite, instance: str) -> bool:
+    return any(row["instance_id"] == instance and row["holder"] and row["is_up"] for row in links(suite))
+
+
+def linked(suite: Suite, person: Person, bot: Bot, **more: Any) -> str:
+    """A new assistant that runs and is linked."""
+    instance = str(person.running(bot, **more)["id"])
+    wait_until(lambda: is_linked(suite, instance), LINK_S)
+    return instance
+
+
+def test_a_conversation_is_told_and_kept(ada: Person, bot: Bot, suite: Suite) -> None:
+    instance = linked(suite, ada, bot, owner_telegram_id=7)
+    with suite.socket(ada.access_token) as ws:
+        ws.subscribe(f"sessions.{instance}")
+        bot.hears(7, "good morning")
+        made = ws.expect("session.created", LINK_S)["data"]["session"]
+        assert made["session_key"] == "agent:main:telegram:direct:7" and made["channel"] == "telegram"
+        assert ws.expect("session.updated", LINK_S)["data"]["session"]["message_count"] == 2
+    key = made["session_key"]
+    page = expect(ada.api.get(f"/instances/{instance}/sessions/{key}?limit=1"), 200)
+    assert page["items"][0]["text"] == "echo: good morning" and page["live"]
+    older = expect(ada.api.get(f"/instances/{instance}/sessions/{key}?limit=1&cursor={page['next_cursor']}"), 200)
+    assert older["items"][0]["text"] == "good morning" and not older["next_cursor"]
+    assert ada.api.get(f"/instances/{instance}/sessions/agent:main:nobody").code == "NOT_FOUND"
+
+
+def test_a_chat_streams_and_the_same_key_runs_once(ada: Person, bot: Bot, suite: Suite) -> None:
+    instance = linked(suite, ada, bot)
+    key = idempotency()
+    with suite.socket(ada.access_token) as ws:
+        ws.subscribe(f"sessions.{instance}")
+        first = expect(ada.api.post(f"/instances/{instance}/chat", {"message": "hello"}, headers=key), 202)
+        again = expect(ada.api.post(f"/instances/{instance}/chat", {"message": "hello"}, headers=key), 202)
+        assert first == again
+        assert ws.expect("chat.delta", LINK_S)["data"]["text"] == "echo: hello"
+        done = ws.expect("chat.done", LINK_S)["data"]
+        assert done["run_id"] == first["run_id"] and done["text"] == "echo: hello"
+    page = expect(ada.api.get(f"/instances/{instance}/sessions/{first['session_key']}"), 200)
+    assert [m["role"] for m in page["items"]] == ["assistant", "user"]
+
+
+def test_another_persons_assistant_is_not_there(ada: Person, bob: Person, bot: Bot, suite: Suite) -> None:
+    instance = linked(suite, ada, bot)
+    for method, rest, body in (("GET", "sessions", None), ("GET", "sessions/agent:main:main", None),
+                               ("GET", "channels", None), ("GET", "pairing", None), ("GET", "usage", None),
+                               ("GET", "calendar", None), ("GET", "tasks", None),
+                               ("POST", "chat", {"message": "hi"}), ("POST", "chat/stop", {}),
+                               ("POST", "pairing/x/approve", {}), ("POST", "pairing/x/dismiss", {}),
+                               ("PUT", "usage/limit", {"monthly_micros": 1}),
+                               ("DELETE", "sessions/agent:main:main", None)):
+        answer = bob.api.call(method, f"/instances/{instance}/{rest}", body)
+        assert answer.status == 404 and answer.code == "NOT_FOUND", (method, rest, answer)
+
+
+def test_a_stopped_assistant_is_answered_from_what_is_stored(ada: Person, bot: Bot, suite: Suite) -> None:
+    instance = linked(suite, ada, bot, owner_telegram_id=7)
+    bot.hears(7, "remember me")
+    wait_until(lambda: expect(ada.api.get(f"/instances/{instance}/sessions"), 200)["items"], LINK_S)
+    ada.act(instance, "stop", "stopped")
+    wait_until(lambda: not expect(ada.api.get(f"/instances/{instance}/sessions"), 200)["live"], LINK_S)
+    kept = expect(ada.api.get(f"/instances/{instance}/sessions?q=remember"), 200)
+    assert kept["items"] and kept["as_of"]
+    assert ada.api.post(f"/instances/{instance}/chat", {"message": "hi"}).code == "CONFLICT"
+    assert expect(ada.api.get(f"/instances/{instance}/channels"), 200)["items"][0]["status"] == "off"
+    ada.act(instance, "start", "running")
+    wait_until(lambda: is_linked(suite, instance), LINK_S)
+
+
+@pytest.mark.disturbs
+def test_two_share_the_links_and_one_takes_over(suite: Suite, telegram: Telegram) -> None:
+    suite.start_extra("instance-manager", "instance-manager-2", {})
+    try:
+        people = [Person.new(suite.api) for _ in range(6)]
+        instances = [str(p.provision(telegram.bot())["id"]) for p in people]
+        for person, instance in zip(people, instances):
+            person.wait(instance, "running")
+        wait_until(lambda: all(is_linked(suite, i) for i in instances), LINK_S)
+        assert len({row["instance_id"] for row in links(suite)}) == len(links(suite))
+
+        # Whichever process a request comes to, it goes to the one that holds the link.
+        for n in range(4):
+            for person, instance in zip(people, instances):
+                expect(person.api.post(f"/instances/{instance}/chat", {"message": f"hello {n}"}), 202)
+        for person, instance in zip(people, instances):
+            page = expect(person.api.get(f"/instances/{instance}/sessions/agent:main:main"), 200)
+            assert len(page["items"]) == 8, "each was said once"
+
+        suite.stack.kill_part("instance-manager", hold=True)
+        begin = time.monotonic()
+        wait_until(lambda: all(is_linked(suite, i) for i in instances) and
+                   len({r["holder"] for r in links(suite) if r["instance_id"] in instances}) == 1,
+                   (LEASE_S + 4) * SLOW)
+        print(f"taken over after {time.monotonic() - begin:.1f} s")
+        for person, instance in zip(people, instances):
+            expect(person.api.post(f"/instances/{instance}/chat", {"message": "still there?"}), 202)
+    finally:
+        suite.stack.start_part("instance-manager")
+        suite.end_extra("instance-manager-2")
+    wait_until(lambda: all(is_linked(suite, i) for i in instances), LINK_S)
+
+
+def usage_of(pid: int) -> tuple[float, float, int]:
+    """(seconds of processor, MiB resident, threads) of a process."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    with open(f"/proc/{pid}/statm", encoding="ascii") as f:
+        pages = int(f.read().split()[1])
+    ticks = os.sysconf("SC_CLK_TCK")
+    return (int(fields[11]) + int(fields[12])) / ticks, pages * os.sysconf("SC_PAGE_SIZE") / 2**20, int(fields[17])
+
+
+@pytest.mark.disturbs
+def test_all_are_linked_again_after_a_restart(suite: Suite, telegram: Telegram) -> None:
+    """ZAKI_LINKS says how many; prints what they cost the process."""
+    count = int(os.environ.get("ZAKI_LINKS", "12"))
+    people = [Person.new(suite.api) for _ in range((count + 2) // 3)]  # three each, as the tests' settings allow
+
+    def make(n: int) -> str:
+        return str(people[n // 3].provision(telegram.bot())["id"])
+
+    with ThreadPoolExecutor(4) as pool:
+        instances = list(pool.map(make, range(count)))
+    wait_until(lambda: all(is_linked(suite, i) for i in instances), 60 + 3 * count * SLOW)
+    before = {row["holder"] for row in links(suite)}
+    suite.stack.kill_part("instance-manager", hold=True)
+    begin = time.monotonic()
+    suite.stack.start_part("instance-manager")
+    wait_until(lambda: sum(bool(r["is_up"] and r["holder"] and r["holder"] not in before)
+                           for r in links(suite)) >= count, 60)
+    took = time.monotonic() - begin
+    time.sleep(3)
+    pid = suite.stack.pid("instance-manager")
+    assert pid
+    first = usage_of(pid)
+    time.sleep(10)
+    last = usage_of(pid)
+    print(f"{count} links: again after {took:.1f} s, {last[2]} threads, {last[1]:.0f} MiB, "
+          f"idle {(last[0] - first[0]) * 10:.1f} % of a core")
+    for n, instance in enumerate(instances):
+        expect(people[n // 3].api.delete(f"/instances/{instance}"), 202)
+    for n, instance in enumerate(instances):
+        people[n // 3].wait_gone(instance, 120)
