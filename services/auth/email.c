@@ -1,5 +1,7 @@
 #include "email.h"
 
+#include "wire/format.h"
+
 #include <idn2.h>
 #include <string.h>
 
@@ -24,5 +26,8 @@ int email_normal(const char *email, char ret[EMAIL_SIZE], struct err *e)
 		memcpy(ret + local + 1, domain, len - local);
 	}
 	idn2_free(domain);
-	return len <= EMAIL_MAX ? 0 : err_field(e, "email", "must be an e-mail address");
+	/* What IDNA makes of a name may be none: U+00A0 becomes a space, wide digits an IP address. */
+	if (len > EMAIL_MAX || wire_format_check(WIRE_FORMAT_EMAIL, ret))
+		return err_field(e, "email", "must be an e-mail address");
+	return 0;
 }

@@ -27,6 +27,11 @@ static const struct {
 	  "e.example",
 	  "ada@xn--strae-oqa.example" },
 	{ "broken A-label", "ada@xn--\x61-.example", NULL },
+	{ "a space that is none yet",
+	  "ada@a\xc2\xa0"
+	  "b.org",
+	  NULL },
+	{ "wide digits", "ada@127.0.0.\xef\xbc\x91", NULL },
 	{ "no at", "example.org", NULL },
 	{ "nothing behind it", "ada@", NULL },
 	{ "a label of 64",
