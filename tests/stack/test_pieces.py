@@ -29,7 +29,7 @@ from stack.users import me
 
 def test_every_setting_is_in_env_example_and_nothing_else() -> None:
     text = (ROOT / "deploy" / "env.example").read_text()
-    assert set(re.findall(r"^#([A-Z_]+)=", text, re.M)) == set(NAMES)
+    assert set(re.findall(r"^#([A-Z0-9_]+)=", text, re.M)) == set(NAMES)
 
 
 def test_a_secret_may_come_as_a_file(tmp_path: Path) -> None:
@@ -66,8 +66,9 @@ def test_the_environment_counts_only_where_it_was_asked_for(monkeypatch: pytest.
 def test_a_secret_reaches_only_the_daemons_that_need_it() -> None:
     users = {name: {d for d, names in DAEMONS.items() if name in names} for name in SECRET}
     assert users["JWT_SECRET"] == {"gateway", "auth"}
-    assert users["ENCRYPTION_KEY"] == {"instance-manager"}
-    assert users["DATABASE_URL"] == {"auth", "instance-manager"}
+    assert users["ENCRYPTION_KEY"] == {"instance-manager", "storage-backup"}
+    assert users["IDENTITY_KEY"] == users["SMTP_URL"] == {"auth"}
+    assert users["DATABASE_URL"] == {"auth", "instance-manager", "storage-backup"}
 
 
 # ---- ports
