@@ -80,7 +80,7 @@ static int tell_done(const struct news_of *of, const struct chat_done_evt *ev, s
 
 	sync_trace(trace);
 	if (pg_take(of->app->db, &db, e) < 0 ||
-	    outbox_add(db, SUBJ_EVT_CHAT_DONE, of->id, trace, ev, e) < 0)
+	    outbox_tell(db, SUBJ_EVT_CHAT_DONE, of->id, trace, ev, e) < 0)
 		return -1;
 	outbox_wake(of->app->outbox);
 	return 0;

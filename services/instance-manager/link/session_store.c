@@ -130,7 +130,7 @@ int session_put(struct pg_conn *c, const struct session_write *w, const struct s
 		return 0;
 	subject = pg_bool(res, 0, "is_new") ? SUBJ_EVT_SESSION_CREATED : SUBJ_EVT_SESSION_UPDATED;
 	if (session_from_row(res, 0, &a, &view, e) < 0 ||
-	    outbox_add(c, subject, w->id, w->trace_id, &ev, e) < 0 || pg_commit(&tx, e) < 0)
+	    outbox_tell(c, subject, w->id, w->trace_id, &ev, e) < 0 || pg_commit(&tx, e) < 0)
 		return -1;
 	*ret_changed = true;
 	return 0;
@@ -152,7 +152,7 @@ int session_drop(struct pg_conn *c, const struct session_write *w, const char *k
 		return -1;
 	if (PQntuples(res) == 0)
 		return 0;
-	if (outbox_add(c, SUBJ_EVT_SESSION_DELETED, w->id, w->trace_id, &ev, e) < 0 ||
+	if (outbox_tell(c, SUBJ_EVT_SESSION_DELETED, w->id, w->trace_id, &ev, e) < 0 ||
 	    pg_commit(&tx, e) < 0)
 		return -1;
 	*ret_changed = true;

@@ -164,8 +164,8 @@ static int tell(struct pg_conn *c, struct instance *i, const struct usage_limit 
 	    record_audit(c, i, "platform", is_paused ? "spend_reached" : "spend_resumed", NULL, e) <
 	            0)
 		return -1;
-	return outbox_add(c, is_paused ? SUBJ_EVT_SPEND_REACHED : SUBJ_EVT_SPEND_RESUMED, i->id,
-	                  trace_id, &ev, e);
+	return outbox_tell(c, is_paused ? SUBJ_EVT_SPEND_REACHED : SUBJ_EVT_SPEND_RESUMED, i->id,
+	                   trace_id, &ev, e);
 }
 
 int usage_settle(struct pg_conn *c, const char *user_id, const char *id, const char *trace_id,
