@@ -63,8 +63,8 @@ bus_handler on_user_get, on_user_update, on_user_delete, on_user_restore,
 bus_handler on_verify_email, on_resend_verification, on_forgot_password; /* on_email.c */
 bus_handler on_change_email, on_confirm_email;
 bus_handler on_reset_password, on_change_password, on_reauthenticate; /* on_password.c; POOL_HASH */
-bus_handler on_session_list, on_session_end, on_session_end_others;   /* on_sessions.c */
-bus_handler on_factor_get, on_factor_enroll, on_factor_confirm;       /* on_factor.c */
+bus_handler on_auth_session_list, on_session_end, on_session_end_others; /* on_sessions.c */
+bus_handler on_factor_get, on_factor_enroll, on_factor_confirm;          /* on_factor.c */
 bus_handler on_factor_recovery, on_factor_disable;
 bus_handler on_audit_list;                                                       /* on_audit.c */
 bus_handler on_api_key_list, on_api_key_create, on_api_key_revoke, on_key_check; /* on_api_key.c */

@@ -55,7 +55,7 @@ static const struct bus_route routes[] = {
 	{ SUBJ_AUTH_CHANGE_EMAIL,        on_change_email,        POOL_MAIN },
 	{ SUBJ_AUTH_CONFIRM_EMAIL,       on_confirm_email,       POOL_MAIN },
 	{ SUBJ_AUTH_REAUTHENTICATE,      on_reauthenticate,      POOL_HASH },
-	{ SUBJ_AUTH_SESSION_LIST,        on_session_list,        POOL_MAIN },
+	{ SUBJ_AUTH_SESSION_LIST,        on_auth_session_list,        POOL_MAIN },
 	{ SUBJ_AUTH_SESSION_END,         on_session_end,         POOL_MAIN },
 	{ SUBJ_AUTH_SESSION_END_OTHERS,  on_session_end_others,  POOL_MAIN },
 	{ SUBJ_AUTH_FACTOR_GET,          on_factor_get,          POOL_MAIN },

@@ -26,7 +26,7 @@ static const char *copy(const PGresult *res, int row, const char *column, struct
 	return kept;
 }
 
-int on_session_list(struct call *call, struct err *e)
+int on_auth_session_list(struct call *call, struct err *e)
 {
 	struct auth_session_list *out = CALL_OUT(call, auth_session_list);
 	struct app *app = call->app;
