@@ -1,0 +1,143 @@
+"""The S3 store against s3rver, every signature checked by botocore; then with faults at each step."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import uuid
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+from conftest import ROOT, Place
+from s3 import Fault, Gate, Server, install
+
+UNHURT = {"RETRIES": "-1"}
+
+
+@pytest.fixture(scope="module")
+def package() -> Path:
+    return install(ROOT / "build" / "s3rver")
+
+
+@pytest.fixture
+def gate(place: Place, package: Path) -> Iterator[Gate]:
+    server = Server(place.folder / "s3", package)
+    yield server.gate
+    server.end()
+    assert server.gate.bad_signatures == []
+
+
+def small(place: Place) -> None:
+    (place.instance / "workspace" / "note.md").write_text("likes tea")
+    (place.instance / "workspace" / "photo").write_bytes(os.urandom(300_000))
+
+
+def test_objects_come_back_as_they_went(place: Place, gate: Gate) -> None:
+    for size in (1, 1000, (8 << 20) - 1, 8 << 20, (8 << 20) + 1, 20_000_000):
+        file = place.folder / "object"
+        file.write_bytes(os.urandom(size))
+        assert place.run("put", gate.url, f"a/{size}", str(file)).code == ""
+        assert place.run("head", gate.url, f"a/{size}", "-").figures["bytes"] == size
+        assert place.run("get", gate.url, f"a/{size}", str(place.folder / "back")).code == ""
+        assert (place.folder / "back").read_bytes() == file.read_bytes()
+        multipart = any("uploadId=" in path and f"/{size}?" in path for _, path in gate.seen)
+        assert multipart == (size > 8 << 20)
+    assert gate.sse > 0
+    assert place.run("delete", gate.url, "a/1", "-").code == ""
+    assert place.run("delete", gate.url, "a/1", "-").code == ""
+    assert place.run("head", gate.url, "a/1", "-").code == "NOT_FOUND"
+    assert place.run("get", gate.url, "a/1", str(place.folder / "back")).code == "NOT_FOUND"
+
+
+def test_listings_go_past_a_thousand(place: Place, gate: Gate) -> None:
+    conn = http.client.HTTPConnection("127.0.0.1", gate.upstream)
+    for i in range(1050):
+        conn.request("PUT", f"/zaki/some/where/many/{i:05d}", b"x")
+        assert conn.getresponse().read() == b""
+    conn.close()
+    out = place.folder / "list"
+    said = place.run("list", gate.url, "many/", str(out))
+    assert said.code == "", said.text
+    assert out.read_text().splitlines() == [f"1 many/{i:05d}" for i in range(1050)]
+    assert sum("list-type=2" in path for _, path in gate.seen) == 2
+    assert place.run("dirs", gate.url, "", str(out)).code == ""
+    assert out.read_text() == "dir many/\n"
+
+
+def test_a_backup_goes_and_comes(place: Place, gate: Gate) -> None:
+    small(place)
+    (place.instance / "workspace" / "big").write_bytes(os.urandom(20_000_000))
+    first, second = str(uuid.uuid4()), str(uuid.uuid4())
+    assert place.engine("snapshot", gate.url, first).code == ""
+    (place.instance / "workspace" / "note.md").write_text("likes coffee")
+    said = place.engine("snapshot", gate.url, second, first)
+    assert said.figures["chunks_new"] <= 2
+    assert place.engine("verify", gate.url, second).code == ""
+    assert place.engine("verify", gate.url, first).code == ""
+    place.restored_equals(gate.url, second)
+
+
+def test_a_refusal_is_named(place: Place, gate: Gate) -> None:
+    gate.faults = [Fault("skew", lambda *_: True, 99)]
+    said = place.run("list", gate.url, "", "/dev/null")
+    assert said.code == "FORBIDDEN" and "clock" in said.text and "ahead" in said.text
+    gate.faults = [Fault("403", lambda *_: True, 99)]
+    said = place.run("list", gate.url, "", "/dev/null")
+    assert said.code == "FORBIDDEN" and "AccessDenied" in said.text
+    gate.faults = []
+    said = place.run("list", gate.url, "", "/dev/null", R2_SECRET_ACCESS_KEY="wrong")
+    assert said.code == "FORBIDDEN" and "SignatureDoesNotMatch" in said.text
+    assert len(gate.bad_signatures) == 1  # and not tried again
+    gate.bad_signatures.clear()
+
+
+STEPS = {
+    "look for it": lambda m, p: m == "GET" and ".manifest" in p,
+    "list packs": lambda m, p: m == "GET" and "list-type" in p,
+    "store a pack": lambda m, p: m == "PUT" and "/chunks/" in p,
+    "store the manifest": lambda m, p: m == "PUT" and ".manifest" in p,
+    "read a pack": lambda m, p: m == "GET" and "/chunks/" in p,
+}
+KINDS = ("500", "503", "403", "cut", "half", "bad-digest", "damaged-answer")
+
+
+def whole(place: Place, gate: Gate, backup: str, **env: str) -> str:
+    """A backup, its proof and a restore; the first code that is an error."""
+    for verb, more in (("snapshot", ()), ("verify", ()), ("restore", (str(uuid.uuid4()),))):
+        said = place.engine(verb, gate.url, backup, *more, **env)
+        if said.code:
+            return f"{verb}: {said.code}"
+    return "done"
+
+
+def listed(place: Place, gate: Gate) -> list[str]:
+    out = place.folder / "list"
+    assert place.run("list", gate.url, "users/", str(out)).code == ""
+    return [line.split("/")[-1].removesuffix(".manifest") for line in out.read_text().splitlines() if "/backups/" in line]
+
+
+def test_faults_at_each_step(place: Place, gate: Gate) -> None:
+    """One fault is got over by a retry, where a retry can help; one that stays is an error with a name.
+    After either: whatever is listed verifies, and the same again without the fault succeeds."""
+    small(place)
+    rows = []
+    for step, matches in STEPS.items():
+        for kind in KINDS:
+            once, stays = str(uuid.uuid4()), str(uuid.uuid4())
+            gate.faults = [Fault(kind, matches, 1)]
+            first = whole(place, gate, once)
+            hits = gate.faults[0].hits
+            gate.faults = [Fault(kind, matches, 999)]
+            second = whole(place, gate, stays, **UNHURT)
+            gate.faults = []
+            for backup in listed(place, gate):
+                assert place.engine("verify", gate.url, backup).code == "", (step, kind)
+            assert whole(place, gate, once) == "done" and whole(place, gate, stays) == "done", (step, kind)
+            rows.append(f"  {step:20} {kind:15} once: {first if hits else 'not met':32} stays: {second}")
+            if kind in ("500", "503", "cut", "half") or (kind == "bad-digest" and step.startswith("store")):
+                assert first == "done", rows[-1]
+            place.run("delete", gate.url, f"users/11111111-1111-4111-8111-111111111111/backups/{once}.manifest", "-")
+            place.run("delete", gate.url, f"users/11111111-1111-4111-8111-111111111111/backups/{stays}.manifest", "-")
+    print("\n" + "\n".join(rows))
