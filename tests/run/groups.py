@@ -241,6 +241,7 @@ LANES: list[list[Group]] = [
         Group("realtime client", npm_tests("frontends/realtime"), needs_engine=False),
         Group("fakes and stub", pytest("fakes")),
         Group("local stack", pytest("stack")),
+        Group("backup store and format", pytest("vault", "asan"), needs_engine=False),
         Group("integration (tsan)", integration("tsan")),
         Group("system, core (tsan)", pytest("system", "tsan", "-m", "core")),
         Group("demo, real OpenClaw", pytest("e2e")),
