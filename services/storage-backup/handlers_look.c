@@ -186,7 +186,7 @@ int on_backup_file(struct call *c, struct err *e)
 	struct backup b;
 	size_t len = 0;
 
-	if (path_check(in->path, "path", e) < 0 || load(c, in->backup_id, &b, e) < 0 ||
+	if (load(c, in->backup_id, &b, e) < 0 || path_check(in->path, "path", e) < 0 ||
 	    read_text(app, &b, in->path, &text, &len, e) < 0 ||
 	    engine_list(app->engine, &(struct engine_ref){ b.user_id, b.instance_id, b.id },
 	                in->path, on_one, &mtime_ms, e) < 0)

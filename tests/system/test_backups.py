@@ -121,9 +121,9 @@ def test_looking_into_it(kept: Kept) -> None:
         if not cursor:
             break
     assert files["workspace/MEMORY.md"]["size"] == 14 and files["workspace/a"]["type"] == "directory"
-    text = expect(kept.api.get(f"/backups/{first['id']}/file?path=workspace/MEMORY.md"), 200)
+    text = expect(kept.api.get(f"/backups/{first['id']}/file/workspace/MEMORY.md"), 200)
     assert text["text"] == "one\ntwo\nthree\n"
-    expect(kept.api.get(f"/backups/{first['id']}/file?path=workspace/none"), 404, "NOT_FOUND")
+    expect(kept.api.get(f"/backups/{first['id']}/file/workspace/none"), 404, "NOT_FOUND")
 
     kept.write("MEMORY.md", b"one\n2\nthree\n")
     kept.write("added", b"")
@@ -160,7 +160,7 @@ def test_asking_twice_makes_one(kept: Kept) -> None:
 def test_nobody_elses(kept: Kept, bob: Person) -> None:
     made = kept.backup()
     for path in (f"/instances/{kept.id}/backups", f"/backups/{made['id']}", f"/backups/{made['id']}/files",
-                 f"/backups/{made['id']}/diff", f"/backups/{made['id']}/file?path=workspace/x",
+                 f"/backups/{made['id']}/diff", f"/backups/{made['id']}/file/workspace/x",
                  f"/instances/{kept.id}/memory/x/history", f"/restores/{uuid.uuid4()}"):
         expect(bob.api.get(path), 404, "NOT_FOUND")
     for path in (f"/instances/{kept.id}/backups", f"/backups/{made['id']}/restore", f"/backups/{made['id']}/verify"):

@@ -19,6 +19,7 @@ SAMPLES: dict[str, Any] = {
     "token": "q" * 43, "new_password": "a better long one", "code": "123456",
     "api_key": "sk-test-0123456789", "base_url": "http://127.0.0.1:9/v1",
     "scope": "read", "expires_at": "2099-01-01T00:00:00.000Z",
+    "under": "workspace", "to_instance": "00000000-0000-4000-8000-000000000000",
 }
 WRONG_FORMAT = {
     "uuid": ["x" * 36, "00000000-0000-4000-8000-00000000000G"],
