@@ -16,7 +16,7 @@
 #define ARENA_SPARE  ((size_t)512 << 10) /* of the call's arena, for all but texts */
 #define OFFSET_MAX   1000000
 
-int on_session_list(struct call *c, struct err *e)
+int on_session_page(struct call *c, struct err *e)
 {
 	const struct session_list_req *in = CALL_IN(c, session_list_req);
 	struct session_list *out = CALL_OUT(c, session_list);

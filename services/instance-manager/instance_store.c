@@ -1,7 +1,7 @@
 #include "instance_store.h"
 
 #include "link/session_store.h"
-#include "params.h"
+#include "store/params.h"
 
 #include "base/clock.h"
 

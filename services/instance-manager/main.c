@@ -86,7 +86,7 @@ static const struct bus_route routes[] = {
 	{ SUBJ_INSTANCE_STATE,       on_state,       POOL_MAIN },
 	{ SUBJ_INSTANCE_LIST_ALL,    on_list_all,    POOL_MAIN },
 	{ SUBJ_INSTANCE_HOLD,        on_hold,        POOL_MAIN },
-	{ SUBJ_SESSION_LIST,        on_session_list,     POOL_MAIN },
+	{ SUBJ_SESSION_LIST,        on_session_page,     POOL_MAIN },
 	{ SUBJ_SESSION_MESSAGES,    on_session_messages, POOL_LINK },
 	{ SUBJ_SESSION_RENAME,      on_session_rename,   POOL_LINK },
 	{ SUBJ_SESSION_DELETE,      on_session_delete,   POOL_LINK },

@@ -183,6 +183,7 @@ int app_start(void *ctx, struct bus *b, struct err *e)
 	struct app *app = ctx;
 
 	app->bus = b;
+	snprintf(app->holder_id, sizeof(app->holder_id), "%s", bus_instance_id(b));
 	if (database_open(app, e) < 0 || files_open(app->data_dir, &app->files, e) < 0 ||
 	    data_dir_mark(app, e) < 0 || outside_open(app, e) < 0 || engine_open(app, e) < 0)
 		return -1;

@@ -44,7 +44,7 @@ struct holder {
 
 const char *holder_name(const struct app *app)
 {
-	return bus_instance_id(app->bus);
+	return app->holder_id;
 }
 
 /* ---- one of them -------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 #include "link/link_store.h"
 
 #include "base/clock.h"
-#include "params.h"
+#include "store/params.h"
 
 #define TEXT_(n) #n
 #define TEXT(n)  TEXT_(n)

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "outbox.h"
-#include "params.h"
+#include "store/params.h"
 
 #define TEXT_(n) #n
 #define TEXT(n)  TEXT_(n)

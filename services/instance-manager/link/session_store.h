@@ -1,9 +1,9 @@
 #ifndef LINK_SESSION_STORE_H
 #define LINK_SESSION_STORE_H
 
-#include "cursor.h"
 #include "instance.h"
 #include "link/session_row.h"
+#include "store/cursor.h"
 
 #include "base/arena.h"
 

@@ -2,8 +2,8 @@
 
 #include "instance_store.h"
 #include "outbox.h"
-#include "params.h"
 #include "record.h"
+#include "store/params.h"
 
 #define SUMS                                                                            \
 	"sum(u.input_tokens)::bigint AS input, sum(u.output_tokens)::bigint AS output," \

@@ -1,0 +1,204 @@
+/*
+ * What a real gateway sent (tests/fakes/samples/link-frames.jsonl), played to a link: whole, and with
+ * each frame broken in turn. Run in the project's root. There is no database: what comes of the
+ * frames is lost, and says so.
+ */
+
+#include "link/conn.h"
+#include "test.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define FRAMES     "tests/fakes/samples/link-frames.jsonl"
+#define FRAMES_MAX 256
+
+struct lab {
+	struct app app;
+	char *frames[FRAMES_MAX];
+	size_t count;
+};
+
+static const struct link_target target = {
+	.id = "5f0c1d2e-3a4b-4c5d-8e6f-708192a3b4c5",
+	.user_id = "5f0c1d2e-3a4b-4c5d-8e6f-708192a3b4c6",
+	.address = "127.0.0.1",
+	.port = 9,
+	.gateway_token = "token",
+};
+
+static int setup(void **state)
+{
+	const struct vault_key key = { 1, "0123456789abcdef0123456789abcdef" };
+	struct lab *lab = calloc(1, sizeof(*lab));
+	FILE *f = fopen(FRAMES, "re");
+	char *line = NULL;
+	size_t size = 0;
+	struct err e = ERR_INIT;
+
+	assert_non_null(lab);
+	assert_non_null(f);
+	log_open("test", LOG_ERR);
+	while (lab->count < FRAMES_MAX && getline(&line, &size, f) > 0)
+		lab->frames[lab->count++] = strdup(line);
+	free(line);
+	fclose(f);
+	snprintf(lab->app.platform_id, sizeof(lab->app.platform_id), "%s", target.id);
+	assert_ok(vault_new(&key, 1, &lab->app.vault, &e), &e);
+	assert_ok(pg_pool_open("postgresql://x@127.0.0.1:9/x", "test", 4, &lab->app.db, &e), &e);
+	assert_ok(links_start(&lab->app, &lab->app.links, &e), &e);
+	*state = lab;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct lab *lab = *state;
+
+	links_stop(lab->app.links);
+	pg_pool_close(lab->app.db);
+	vault_free(lab->app.vault);
+	for (size_t i = 0; i < lab->count; i++)
+		free(lab->frames[i]);
+	free(lab);
+	return 0;
+}
+
+/* A link whose socket has just come up; its box has a desk of its own, which the caller stops. */
+static struct conn *link_open(struct lab *lab, struct news_desk **ret_desk)
+{
+	struct news_box *box;
+	struct conn *c;
+	struct err e = ERR_INIT;
+
+	assert_ok(news_desk_start(&lab->app, ret_desk, &e), &e);
+	box = news_box_open(*ret_desk, target.id, target.user_id);
+	c = conn_new(lab->app.links, &target, box);
+	assert_non_null(c);
+	c->state = CONN_OPENING;
+	conn_opened(c);
+	return c;
+}
+
+static void link_close(struct conn *c, struct news_desk *desk)
+{
+	conn_gone(c, "the test ends");
+	assert_int_equal(c->state, CONN_WAITING);
+	assert_true(c->due_ms > clock_mono_ms());
+	conn_free(c);
+	news_desk_stop(desk);
+}
+
+/* In pieces, as they may come. */
+static int play(struct conn *c, const char *text, struct err *e)
+{
+	size_t len = strlen(text), half = len / 2;
+
+	if (conn_received(c, text, half, false, e) < 0)
+		return -1;
+	return conn_received(c, text + half, len - half, true, e);
+}
+
+static void a_real_gateway_is_understood(void **state)
+{
+	struct lab *lab = *state;
+	struct news_desk *desk;
+	struct conn *c = link_open(lab, &desk);
+
+	for (size_t i = 0; i < lab->count; i++) {
+		struct err e = ERR_INIT;
+
+		assert_ok(play(c, lab->frames[i], &e), &e);
+	}
+	assert_int_equal(c->state, CONN_UP);
+	assert_true(c->seq > 20);
+	assert_string_equal(c->target.device_token, "sample-token");
+	link_close(c, desk);
+}
+
+/* Plays all frames up to the broken one, which ends the link with a reason or is passed over. */
+static void play_broken(struct lab *lab, size_t at, const char *broken, bool must_end)
+{
+	struct news_desk *desk;
+	struct conn *c = link_open(lab, &desk);
+	struct err e = ERR_INIT;
+
+	for (size_t i = 0; i < at; i++)
+		assert_ok(play(c, lab->frames[i], &e), &e);
+	if (play(c, broken, &e) < 0) {
+		assert_int_equal(e.code, ERR_UPSTREAM);
+		assert_true(strlen(e.msg) > 10);
+	} else {
+		assert_false(must_end);
+	}
+	link_close(c, desk);
+}
+
+static void each_frame_broken_ends_in_another_try(void **state)
+{
+	struct lab *lab = *state;
+
+	for (size_t i = 0; i < lab->count; i++) {
+		char *copy = strdup(lab->frames[i]);
+		size_t len = strlen(copy);
+		char *payload = strstr(copy, "\"payload\"");
+
+		assert_non_null(copy);
+		play_broken(lab, i, "", true);
+		play_broken(lab, i, "[1,2,3]", true);
+		copy[len / 2] = '\0'; /* cut */
+		play_broken(lab, i, copy, true);
+		snprintf(copy, len + 1, "%s", lab->frames[i]);
+		if (payload) { /* what it tells is missing */
+			payload[1] = 'q';
+			play_broken(lab, i, copy, false);
+		}
+		free(copy);
+	}
+}
+
+static void a_flood_is_cut(void **state)
+{
+	static const char tick[] = "{\"type\":\"event\",\"event\":\"tick\",\"payload\":{}}";
+	struct lab *lab = *state;
+	struct news_desk *desk;
+	struct conn *c = link_open(lab, &desk);
+	struct err e = ERR_INIT;
+	int taken = 0;
+
+	for (size_t i = 0; c->state != CONN_UP; i++)
+		assert_ok(play(c, lab->frames[i], &e), &e);
+	while (taken < 3 * LINK_FRAMES_BURST && play(c, tick, &e) == 0)
+		taken++;
+	assert_in_range(taken, LINK_FRAMES_BURST / 2, 3 * LINK_FRAMES_BURST - 1);
+	link_close(c, desk);
+}
+
+static void more_than_a_frame_may_have_is_cut(void **state)
+{
+	struct lab *lab = *state;
+	struct news_desk *desk;
+	struct conn *c = link_open(lab, &desk);
+	char piece[65536];
+	struct err e = ERR_INIT;
+	size_t sent = 0;
+
+	memset(piece, ' ', sizeof(piece));
+	while (conn_received(c, piece, sizeof(piece), false, &e) == 0)
+		sent += sizeof(piece);
+	assert_int_equal(sent, FRAME_MAX);
+	assert_int_equal(e.code, ERR_UPSTREAM);
+	link_close(c, desk);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_real_gateway_is_understood),
+		cmocka_unit_test(each_frame_broken_ends_in_another_try),
+		cmocka_unit_test(a_flood_is_cut),
+		cmocka_unit_test(more_than_a_frame_may_have_is_cut),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
