@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import uuid
 from pathlib import Path
 from typing import Iterator
@@ -31,7 +32,7 @@ def gate(place: Place, package: Path) -> Iterator[Gate]:
 
 def small(place: Place) -> None:
     (place.instance / "workspace" / "note.md").write_text("likes tea")
-    (place.instance / "workspace" / "photo").write_bytes(os.urandom(300_000))
+    (place.instance / "workspace" / "photo").write_bytes(os.urandom(100_000))
 
 
 def test_objects_come_back_as_they_went(place: Place, gate: Gate) -> None:
@@ -104,8 +105,8 @@ KINDS = ("500", "503", "403", "cut", "half", "bad-digest", "damaged-answer")
 
 
 def whole(place: Place, gate: Gate, backup: str, **env: str) -> str:
-    """A backup, its proof and a restore; the first code that is an error."""
-    for verb, more in (("snapshot", ()), ("verify", ()), ("restore", (str(uuid.uuid4()),))):
+    """A backup and a restore; the first code that is an error."""
+    for verb, more in (("snapshot", ()), ("restore", (str(uuid.uuid4()),))):
         said = place.engine(verb, gate.url, backup, *more, **env)
         if said.code:
             return f"{verb}: {said.code}"
@@ -121,23 +122,25 @@ def listed(place: Place, gate: Gate) -> list[str]:
 def test_faults_at_each_step(place: Place, gate: Gate) -> None:
     """One fault is got over by a retry, where a retry can help; one that stays is an error with a name.
     After either: whatever is listed verifies, and the same again without the fault succeeds."""
-    small(place)
     rows = []
     for step, matches in STEPS.items():
         for kind in KINDS:
             once, stays = str(uuid.uuid4()), str(uuid.uuid4())
+            small(place)
             gate.faults = [Fault(kind, matches, 1)]
             first = whole(place, gate, once)
             hits = gate.faults[0].hits
+            small(place)
+            assert hits == 1, (step, kind)
             gate.faults = [Fault(kind, matches, 999)]
             second = whole(place, gate, stays, **UNHURT)
             gate.faults = []
             for backup in listed(place, gate):
                 assert place.engine("verify", gate.url, backup).code == "", (step, kind)
-            assert whole(place, gate, once) == "done" and whole(place, gate, stays) == "done", (step, kind)
-            rows.append(f"  {step:20} {kind:15} once: {first if hits else 'not met':32} stays: {second}")
+            again = whole(place, gate, stays)
+            assert again == "done", (step, kind, again)
+            rows.append(f"  {step:20} {kind:15} once: {first:32} stays: {second}")
             if kind in ("500", "503", "cut", "half") or (kind == "bad-digest" and step.startswith("store")):
                 assert first == "done", rows[-1]
-            place.run("delete", gate.url, f"users/11111111-1111-4111-8111-111111111111/backups/{once}.manifest", "-")
-            place.run("delete", gate.url, f"users/11111111-1111-4111-8111-111111111111/backups/{stays}.manifest", "-")
+            shutil.rmtree(gate.folder / "zaki" / "some")  # what earlier rows left would serve the next
     print("\n" + "\n".join(rows))

@@ -6,7 +6,10 @@
 
 #include <assert.h>
 
-#define STRAYS_MAX 256 /* packs whose index is read, one request each */
+#define STRAYS_MAX \
+	256 /* packs whose index is read, one request each: a first backup that was killed */
+#define STRAYS_SOME 32 /* … where there is a base: most is in that */
+#define STRAY_TAIL  (32 << 10)
 
 static void note(const struct bases *b, const char *backup_id)
 {
@@ -101,35 +104,38 @@ static bool on_pack(void *ctx, const struct storage_object *object)
 	p = pack_table_find(l->b->table, id);
 	if (p) {
 		p->is_there = object->size == (long long)p->size;
-	} else if (l->stray_count < STRAYS_MAX && object->size <= PACK_BYTES_MAX) {
+	} else if (l->stray_count < (l->b->has_first ? STRAYS_SOME : STRAYS_MAX) &&
+	           object->size <= PACK_BYTES_MAX) {
 		memcpy(l->strays[l->stray_count].id, id, PACK_ID_LEN);
 		l->strays[l->stray_count++].size = (uint32_t)object->size;
 	}
 	return true;
 }
 
+/* Mostly one request: an index is rarely longer than what is asked for at first. */
 static int stray_read(const struct bases *b, const struct manifest_pack *p, struct pack_index *ret,
                       struct err *e)
 {
 	const struct keys *k = &b->ring->keys[0];
 	struct key_text key = key_of_pack(k->user_id, p->id);
-	unsigned char head[PACK_HEAD], last[4];
-	size_t got = 0, len;
-	OWN(mem) unsigned char *tail = NULL;
+	size_t ask = p->size < STRAY_TAIL ? p->size : STRAY_TAIL, got = 0, len;
+	OWN(mem) unsigned char *tail = mem_new(p->size);
 
-	if (p->size < PACK_HEAD + PACK_INDEX_ADD ||
-	    storage_get(b->en->storage, key.text, 0, head, sizeof(head), &got, e) < 0 ||
-	    got != sizeof(head) || pack_head_check(k, head, e) < 0 ||
-	    storage_get(b->en->storage, key.text, p->size - 4, last, 4, &got, e) < 0 || got != 4)
-		return -1;
-	len = pack_index_len(last, p->size);
-	tail = len ? mem_new(len) : NULL;
-	if (!tail ||
-	    storage_get(b->en->storage, key.text, p->size - (long long)len, tail, len, &got, e) <
+	if (!tail || ask < PACK_INDEX_ADD ||
+	    storage_get(b->en->storage, key.text, p->size - (long long)ask, tail, ask, &got, e) <
 	            0 ||
-	    got != len)
+	    got != ask)
 		return -1;
-	return pack_index_open(k, &(struct pack_tail){ p->id, tail, len, p->size }, ret, e);
+	len = pack_index_len(tail + ask - 4, p->size);
+	if (!len)
+		return -1;
+	if (len > ask && (storage_get(b->en->storage, key.text, p->size - (long long)len, tail, len,
+	                              &got, e) < 0 ||
+	                  got != len))
+		return -1;
+	return pack_index_open(
+		k, &(struct pack_tail){ p->id, tail + (len > ask ? 0 : ask - len), len, p->size },
+		ret, e);
 }
 
 /* One that cannot be read is of no use, and no harm: prune sees to it. */
