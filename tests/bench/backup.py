@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -74,15 +75,31 @@ class Run:
     stored: int = 0
 
 
+def peak_kib(pid: int) -> int:
+    try:
+        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+        return int(found[1]) if found else 0
+    except OSError:
+        return 0
+
+
 def measure_run(argv: list[str], env: dict[str, str], cwd: Path) -> Run:
+    """The peak of memory is asked for while it runs: what wait4 says has this process's own in it."""
     os.sync()
+    peak = 0
     began = time.monotonic()
     child = subprocess.Popen(argv, env={**os.environ, **env}, cwd=cwd, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(child.pid, 0)
+    while True:
+        pid, status, used = os.wait4(child.pid, os.WNOHANG)
+        if pid:
+            break
+        peak = max(peak, peak_kib(child.pid))
+        time.sleep(0.01)
+    seconds = time.monotonic() - began
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode != 0:
         raise SystemExit(f"{argv[0]} ended with {child.returncode}")
-    return Run(time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6)
+    return Run(seconds, used.ru_utime + used.ru_stime, peak * 1024 / 1e6)
 
 
 def size_of(folder: Path) -> int:

@@ -383,12 +383,11 @@ static int take_over(struct snapshot *s, const struct walk_item *item, const str
 
 /* ---- what the walk comes to ----------------------------------------------------------------- */
 
-static int on_file(struct snapshot *s, const struct walk_item *item, struct err *e)
+static int read_file(struct snapshot *s, const struct walk_item *item, struct err *e)
 {
 	OWN(fd)
 	int fd = openat(item->parent, item->name,
 	                O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	struct slot *at;
 	struct stat st;
 	bool is_done = false;
 
@@ -398,19 +397,27 @@ static int on_file(struct snapshot *s, const struct walk_item *item, struct err 
 		return file_error(e, item->path);
 	if (!S_ISREG(st.st_mode))
 		return snapshot_on_vanished(s, item->path, e);
+	if (is_database_at(fd) && read_database(s, item, &st, &is_done, e) < 0)
+		return -1;
+	return is_done ? 0 : read_plain(s, item, fd, e);
+}
+
+/* A file that vanishes now has begun and does not end: nothing of it is written. */
+static int on_file(struct snapshot *s, const struct walk_item *item, struct err *e)
+{
+	struct slot *at;
+	bool is_done = false;
+
 	if (is_copied_journal(s, item))
 		return 0;
-
 	at = slot_next(s, SLOT_FILE, e);
 	if (!at)
 		return -1;
 	slot_path(at, item->path, item->path_len);
 	ring_put(s->ring, false);
-	if (take_over(s, item, &st, &is_done, e) < 0)
+	if (take_over(s, item, &item->st, &is_done, e) < 0)
 		return -1;
-	if (!is_done && is_database_at(fd) && read_database(s, item, &st, &is_done, e) < 0)
-		return -1;
-	return is_done ? 0 : read_plain(s, item, fd, e);
+	return is_done ? 0 : read_file(s, item, e);
 }
 
 static int on_dir_or_link(struct snapshot *s, const struct walk_item *item, struct err *e)
