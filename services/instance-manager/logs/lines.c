@@ -32,13 +32,14 @@ static int add(const char *line, size_t len, long long ns, struct arena *a, stru
                struct err *e)
 {
 	size_t kept = len < LOGS_LINE_MAX ? len : LOGS_LINE_MAX;
-	const char *raw = arena_strndup(a, line, kept);
+	char *raw = arena_strndup(a, line, kept);
 	char *text = arena_alloc(a, kept + 1);
 
 	if (!raw || !text)
 		return err_set(e, ERR_INTERNAL, "out of memory");
+	/* In this order: what is taken out may be half a character. */
+	mask_controls(raw);
 	utf8_copy(text, kept + 1, raw);
-	mask_controls(text);
 	ret->list[ret->count++] = (struct log_line){ ns / 1000000, text };
 	if (ns)
 		snprintf(ret->place, sizeof(ret->place), "%lld.%09lld", (ns + 1) / NANOS,

@@ -64,6 +64,18 @@ static void lines_have_their_time(void **state)
 	assert_int_equal(l.count, 0);
 }
 
+/* An escape sequence that ends in the middle of a character takes half of it along. */
+static void half_a_character_is_no_text(void **state)
+{
+	OWN(arena) struct arena a = { .limit = 1 << 20 };
+	struct log_lines l;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_ok(logs_lines("x\x1b[\xc3\xa9y\n", 10, &a, &l, &e), &e);
+	assert_string_equal(l.list[0].text, "x?y");
+}
+
 static void a_place_is_what_was_given(void **state)
 {
 	static const char *const bad[] = { "",
@@ -91,6 +103,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(secrets_are_covered),
 		cmocka_unit_test(lines_have_their_time),
+		cmocka_unit_test(half_a_character_is_no_text),
 		cmocka_unit_test(a_place_is_what_was_given),
 	};
 
