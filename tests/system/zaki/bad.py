@@ -19,6 +19,9 @@ SAMPLES: dict[str, Any] = {
     "token": "q" * 43, "new_password": "a better long one", "code": "123456",
     "api_key": "sk-test-0123456789", "base_url": "http://127.0.0.1:9/v1",
     "scope": "read", "expires_at": "2099-01-01T00:00:00.000Z",
+    "session_key": "agent:main:main", "title": "Holiday plans", "message": "Good morning", "run_id": "r1", "owner": True,
+    "monthly_micros": 5_000_000, "deliver": True, "enabled": True, "kind": "every", "every_ms": 3_600_000,
+    "at": "2099-01-01T00:00:00.000Z", "expr": "0 9 * * *", "time_zone": "UTC",
     "under": "workspace", "to_instance": "00000000-0000-4000-8000-000000000000",
 }
 WRONG_FORMAT = {
