@@ -52,7 +52,10 @@ class Kept:
 
     def done(self, backup: str, timeout: float = 60) -> dict[str, Any]:
         def there() -> Any:
-            b = expect(self.api.get(f"/backups/{backup}"), 200)
+            answer = self.api.get(f"/backups/{backup}")
+            if answer.status in (503, 504):  # who was asked has just been killed
+                return None
+            b = expect(answer, 200)
             assert b["status"] not in ("failed", "damaged"), b
             return b if b["status"] == "done" else None
         return dict(wait_until(there, timeout * SLOW, "the backup is done"))
