@@ -27,6 +27,7 @@ if "--build" in sys.argv[:-1]:
 
 # pylint: disable=wrong-import-position
 from common import PROJECT, Bench, Section, table  # noqa: E402
+from engine import shared_engine  # noqa: E402
 
 REPORT = PROJECT / "docs" / "BENCHMARKS.md"
 LOAD_AT_START = " ".join(f"{x:.2f}" for x in os.getloadavg())
@@ -80,7 +81,8 @@ def main() -> int:
         return 1
     folder = Path(tempfile.mkdtemp(prefix="zaki-bench-"))
     try:
-        text = report(run(Bench(args.rounds, args.seconds, folder), args.only or list(SUBJECTS)))
+        with shared_engine(args.build.absolute()):
+            text = report(run(Bench(args.rounds, args.seconds, folder), args.only or list(SUBJECTS)))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print("\n" + text)

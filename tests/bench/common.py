@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Iterator
 
 PROJECT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(PROJECT / "tests" / "system")]
+sys.path[:0] = [str(PROJECT / "tests" / "system"), str(PROJECT / "tests" / "run")]
 
 # pylint: disable=wrong-import-position
 from zaki.people import Person  # noqa: E402

@@ -19,7 +19,8 @@ if "--build" in sys.argv[:-1]:
     os.environ["ZAKI_BIN"] = str(Path(sys.argv[sys.argv.index("--build") + 1]).absolute() / "release" / "bin")
 
 # pylint: disable=wrong-import-position
-from common import BIN, SETTINGS, Suite  # noqa: E402
+from common import BIN, PROJECT, SETTINGS, Suite  # noqa: E402
+from engine import shared_engine  # noqa: E402
 from sockets import memory_kb  # noqa: E402
 from zaki.crowd import Crowd, Publisher, listeners  # noqa: E402
 from zaki.people import Person  # noqa: E402
@@ -94,12 +95,13 @@ def soak(minutes: float, folder: Path) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=Path, help="where the builds lie")
+    parser.add_argument("--build", type=Path, default=PROJECT / "build", help="where the builds lie")
     parser.add_argument("--minutes", type=float, default=15)
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="zaki-soak-"))
     try:
-        wrong = soak(args.minutes, folder)
+        with shared_engine(args.build.absolute()):
+            wrong = soak(args.minutes, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print("\n".join(wrong) if wrong else "flat")

@@ -10,6 +10,7 @@ The last line is "N passed, N failed", or with ", N skipped". A group that could
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -25,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 # pylint: disable=wrong-import-position
 from counts import Counts  # noqa: E402
+from engine import shared_engine  # noqa: E402
 from groups import LANES, PROJECT, Context, Group  # noqa: E402
-from stack import Stack  # noqa: E402
 from stack.engine_api import Engine  # noqa: E402
 from stack.errors import StackError  # noqa: E402
 from stack.image import default_name  # noqa: E402
@@ -84,19 +85,6 @@ def run_lane(ctx: Context, lane: list[Group], total: list[tuple[Group, Counts]])
             total.append((group, run_group(ctx, group)))
 
 
-def engine_for_all(ctx: Context) -> Stack:
-    """The Docker engine that all groups share: the machine's, that of the stack which `make run` started,
-    or one of this run's own. Only one can run on a machine. Its images stay for the next time."""
-    running = Stack.attach(PROJECT / ".zaki")
-    if "DOCKER_HOST" not in os.environ and running and running.docker_host and Engine(running.docker_host).alive():
-        os.environ["DOCKER_HOST"] = running.docker_host
-    given = {"DOCKER_HOST": os.environ["DOCKER_HOST"]} if os.environ.get("DOCKER_HOST") else {}
-    stack = Stack(ctx.build / "engine", given, parts=("engine",))
-    stack.up()
-    os.environ["DOCKER_HOST"] = stack.docker_host
-    return stack
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, default=PROJECT / "build", help="where the builds lie")
@@ -122,8 +110,8 @@ def main() -> int:
 
 def run(ctx: Context, lanes: list[list[Group]]) -> int:
     start = time.monotonic()
-    engine = engine_for_all(ctx) if any(g.needs_engine for lane in lanes for g in lane) else None
-    try:
+    needs_engine = any(g.needs_engine for lane in lanes for g in lane)
+    with shared_engine(ctx.build) if needs_engine else contextlib.nullcontext():
         say("Real servers: " + "\n              ".join(real_servers()) + f"\nLogs: {ctx.logs}\n")
         done: list[tuple[Group, Counts]] = []
         threads = [threading.Thread(target=run_lane, args=(ctx, lane, done)) for lane in lanes]
@@ -131,9 +119,6 @@ def run(ctx: Context, lanes: list[list[Group]]) -> int:
             t.start()
         for t in threads:
             t.join()
-    finally:
-        if engine:
-            engine.down()
     return summary(ctx, lanes, done, time.monotonic() - start)
 
 
