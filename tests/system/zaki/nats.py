@@ -56,6 +56,7 @@ class Nats:
         self._sid = 0
         self._closed = False
         self._sock = socket.create_connection((u.hostname or "", u.port or 4222), timeout=10)
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._sock.makefile("rb")
         self._file.readline()  # INFO
         hello = {"verbose": False, "pedantic": False, "headers": True, "no_responders": True,
