@@ -155,7 +155,6 @@ TIDY_FILES  := $(filter %.c,$(filter libs/% services/% tools/%,$(C_FILES)))
 
 .PHONY: realtime-client test check lint format tidy cppcheck fuzz bench variants
 test: deps-test
-	@$(MAKE) --no-print-directory -j$(JOBS) check
 	@$(MAKE) --no-print-directory -j$(JOBS) variants
 	@$(PYTHON) tests/run --build $(B)
 

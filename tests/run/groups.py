@@ -27,6 +27,7 @@ from stack import SERVERS, Stack, temp_state_dir  # noqa: E402
 
 PROGRAM_S = 300  # one C program
 PYTEST_S = 2400  # one run of pytest
+CHECK_S = 1800  # one static check of all sources
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -204,7 +205,22 @@ def pytest(folder: str, variant: str = "release", *more: str, files: str = "") -
     return run
 
 
-# ---- fuzzing -------------------------------------------------------------------------------------
+# ---- static analysis and fuzzing: what the processors do while the other lanes wait ---------------
+
+def static_checks(ctx: Context, name: str) -> Counts:
+    """`make check`, a test each of its parts."""
+    total = Counts()
+    for part in ("lint", "format", "tidy", "cppcheck"):
+        log = ctx.logs / f"check-{part}.log"
+        log.unlink(missing_ok=True)
+        argv = ["make", "--no-print-directory", f"-j{os.cpu_count()}", f"B={ctx.build}", part]
+        status, out = execute(ctx, argv, {"MAKEFLAGS": ""}, CHECK_S, log, behind=True)
+        if status == 0:
+            total.passed += 1
+        elif not ctx.stop.is_set():
+            total.fail(f"{name}: make {part}: status {status}\n{tail(out)}")
+    return total
+
 
 def fuzz(ctx: Context, name: str) -> Counts:
     """Every target for FUZZ_S seconds, two at once and behind the other lanes; a target that finds
@@ -272,6 +288,7 @@ LANES: list[list[Group]] = [
         Group("system m-z (asan)", pytest("system", "asan", files="test_[m-z]*.py")),
     ],
     [
+        Group("static checks", static_checks, needs_engine=False),
         Group("fuzz", fuzz, needs_engine=False),
     ],
 ]
