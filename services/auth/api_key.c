@@ -1,6 +1,7 @@
 #include "api_key.h"
 
 #include "audit.h"
+#include "base/tier.h"
 #include "net/api_key.h"
 #include "revoked.h"
 
@@ -15,14 +16,13 @@
 
 /* With the user's row locked, two that create keys come one after the other. */
 static const char sql_may_create[] =
-	"SELECT $2::timestamptz IS NULL OR $2::timestamptz > now() AS is_ahead"
+	"SELECT $2::timestamptz IS NULL OR $2::timestamptz > now() AS is_ahead, subscription_tier"
 	" FROM users WHERE id = $1 AND status = 'active' FOR NO KEY UPDATE";
 
 static const char sql_insert[] =
 	"INSERT INTO api_keys (id, user_id, name, scope, hash, hint, expires_at)"
 	" SELECT $1, $2, $3, $4, decode($5, 'hex'), $6, $7"
-	" WHERE (SELECT count(*) FROM api_keys WHERE user_id = $2) < " TEXT(
-		API_KEYS_MAX) " RETURNING " COLUMNS;
+	" WHERE (SELECT count(*) FROM api_keys WHERE user_id = $2) < $8::bigint RETURNING " COLUMNS;
 
 static const char sql_list[] =
 	"SELECT " COLUMNS " FROM api_keys WHERE user_id = $1 ORDER BY created_at DESC, id"
@@ -73,7 +73,7 @@ static int from_row(const PGresult *res, int row, struct arena *a, struct api_ke
 }
 
 static int may_create(const struct call *call, struct pg_conn *c, const char *expires_at,
-                      struct err *e)
+                      const struct tier **ret, struct err *e)
 {
 	const char *params[] = { call->ctx.user_id, expires_at };
 	OWN(pg_result) PGresult *res = NULL;
@@ -82,21 +82,24 @@ static int may_create(const struct call *call, struct pg_conn *c, const char *ex
 		return -1;
 	if (PQntuples(res) == 0)
 		return err_set(e, ERR_UNAUTHENTICATED, "the account is not there any more");
-	return pg_bool(res, 0, "is_ahead") ? 0
-	                                   : err_field(e, "expires_at", "must lie in the future");
+	if (!pg_bool(res, 0, "is_ahead"))
+		return err_field(e, "expires_at", "must lie in the future");
+	return tier_find(pg_text(res, 0, "subscription_tier"), ret, e);
 }
 
 int api_key_create(struct call *call, struct pg_conn *c, const struct api_key_create_req *in,
                    struct api_key_created *out, struct err *e)
 {
-	char id[UUID_SIZE], key[API_KEY_SIZE], hash[API_KEY_HASH_SIZE];
+	char id[UUID_SIZE], key[API_KEY_SIZE], hash[API_KEY_HASH_SIZE], most[24];
 	const char *hint = key + API_KEY_SIZE - 5;
 	const char *params[] = { id,   call->ctx.user_id, in->name, in->scope, hash,
-		                 hint, in->expires_at };
+		                 hint, in->expires_at,    most };
+	const struct tier *tier = &tiers[TIER_FREE];
 	OWN(pg_result) PGresult *res = NULL;
 
-	if (may_create(call, c, in->expires_at, e) < 0)
+	if (may_create(call, c, in->expires_at, &tier, e) < 0)
 		return -1;
+	snprintf(most, sizeof(most), "%lld", tier->api_keys);
 	uuid_make(id);
 	api_key_make(key);
 	api_key_hash(key, hash);
@@ -108,8 +111,8 @@ int api_key_create(struct call *call, struct pg_conn *c, const struct api_key_cr
 		return -1;
 	sodium_memzero(key, sizeof(key));
 	if (PQntuples(res) == 0)
-		return err_set(e, ERR_QUOTA, "you have %d API keys already: revoke one first",
-		               API_KEYS_MAX);
+		return err_set(e, ERR_QUOTA, "you have %lld API keys already: revoke one first",
+		               tier->api_keys);
 	if (from_row(res, 0, &call->arena, out->api_key, e) < 0)
 		return -1;
 	return audit_write(c, &call->ctx, AUDIT_KEY_CREATED, call->ctx.user_id,

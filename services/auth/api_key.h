@@ -9,7 +9,7 @@
  * session's is: one that is revoked is told to them as an ended session (revoked.h), so that it ends
  * at once although they remember keys for a moment.
  */
-#define API_KEYS_MAX 20 /* of one user */
+#define API_KEYS_MAX 100 /* that a list has; how many one user may make, their tier says */
 
 /* Each in the caller's transaction; strings in the call's arena. */
 

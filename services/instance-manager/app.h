@@ -1,6 +1,7 @@
 #ifndef APP_H
 #define APP_H
 
+#include "base/tier.h"
 #include "bus/bus.h"
 #include "engine.h"
 #include "files.h"
@@ -36,7 +37,7 @@ struct app {
 	const char *default_provider_api_key;
 	const char *instance_network;
 	const char *instance_reach;
-	long long instances_free, instances_pro; /* a user's */
+	long long instances[TIER_COUNT]; /* a user's, by tier */
 	long long port_min, port_max;
 	long long stop_grace_s, ready_timeout_s;
 	long long provision_max; /* that boot at a time */

@@ -36,10 +36,11 @@ static const struct conf_key conf[] = {
 	  "Key of the default model's provider, for people who bring none" },
 	{ "PROVIDER_ALLOW_PRIVATE",   CONF_INT, AT(provider_private),          "0", 0, 1, false,
 	  "1: LLM providers that people bring may be at private and loopback addresses" },
-	{ "INSTANCES_FREE",           CONF_INT, AT(instances_free),            "1", 0, 1000, false,
-	  "Assistants a user of the tier free may have" },
-	{ "INSTANCES_PRO",            CONF_INT, AT(instances_pro),             "5", 0, 1000, false,
-	  "Assistants a user of the tier pro may have" },
+#define TIER(id, name, assistants, ...)                                                     \
+	{ "INSTANCES_" #id, CONF_INT, AT(instances[TIER_##id]), #assistants, 0, 1000, false, \
+	  "Assistants a user of the tier " name " may have" },
+#include "base/tiers.def"
+#undef TIER
 	{ "INSTANCE_PORT_MIN",        CONF_INT, AT(port_min),                  "20000", 1, 65535, false,
 	  "First of the ports on 127.0.0.1 for assistants' gateways" },
 	{ "INSTANCE_PORT_MAX",        CONF_INT, AT(port_max),                  "29999", 1, 65535, false,

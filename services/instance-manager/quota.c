@@ -7,12 +7,15 @@ int quota_of(struct app *app, const struct bus_ctx *who, struct arena *a, long l
 {
 	struct user_ref in = { .user_id = who->user_id };
 	struct user_tier_view out;
+	const struct tier *tier;
 	struct bus_ctx ourselves = { 0 };
 
 	snprintf(ourselves.trace_id, sizeof(ourselves.trace_id), "%s", who->trace_id);
 	if (bus_call(app->bus, SUBJ_USER_TIER, &ourselves, &in, a, &out, e) < 0)
 		return -1;
-	*ret = strcmp(out.subscription_tier, "pro") == 0 ? app->instances_pro : app->instances_free;
+	if (tier_find(out.subscription_tier, &tier, e) < 0)
+		return -1;
+	*ret = app->instances[tier - tiers];
 	return 0;
 }
 

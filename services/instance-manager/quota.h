@@ -5,7 +5,8 @@
 
 /* How many instances a person may have, by their tier, which auth knows. */
 
-/* ERR_UNAVAILABLE, ERR_TIMEOUT: auth is away. ERR_NOT_FOUND: no such person any more. */
+/* ERR_UNAVAILABLE, ERR_TIMEOUT: auth is away. ERR_NOT_FOUND: no such person any more.
+ * ERR_CONFLICT: their account is to be deleted. */
 int quota_of(struct app *app, const struct bus_ctx *who, struct arena *a, long long *ret,
              struct err *e);
 
