@@ -3,6 +3,7 @@
 #include "app.h"
 #include "auth_check.h"
 #include "base/log.h"
+#include "base/metric.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -132,6 +133,7 @@ static void say(struct ws_slots *s, bool is_local, const struct err *e)
 {
 	if (atomic_exchange(&s->is_local, is_local) == is_local)
 		return;
+	metric_set(METRIC_SOCKETS_LOCAL, is_local);
 	if (is_local)
 		log_warn("Redis is away: sockets of a user are counted by this gateway alone",
 		         "error", e->msg);

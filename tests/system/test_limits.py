@@ -186,8 +186,12 @@ def test_limits_are_local_while_redis_is_away(suite: Suite, ada: Person) -> None
             assert now["zaki_limits_local"] >= 1
             refused = 'zaki_limit_refused_total{limit="api"}'
             assert now[refused] == before[refused] + 2
+            with suite.socket(ada.access_token):
+                assert figures(suite, "gateway")["zaki_ws_limits_local"] >= 1
         wait_until(lambda: mine.get("/users/me").status in (200, 429) and figures(suite, "gateway")["zaki_limits_local"] == 0,
                    20, "limits are shared again")
+        with suite.socket(ada.access_token):
+            wait_until(lambda: figures(suite, "gateway")["zaki_ws_limits_local"] == 0, 20, "sockets are counted together")
 
 
 def test_figures_are_the_daemons_own(suite: Suite, api: Api, ada: Person) -> None:
