@@ -66,6 +66,7 @@ bus_handler on_reset_password, on_change_password, on_reauthenticate; /* on_pass
 bus_handler on_auth_session_list, on_session_end, on_session_end_others; /* on_sessions.c */
 bus_handler on_factor_get, on_factor_enroll, on_factor_confirm;          /* on_factor.c */
 bus_handler on_factor_recovery, on_factor_disable;
+bus_handler on_user_export, on_mail_list;                                        /* on_export.c */
 bus_handler on_audit_list;                                                       /* on_audit.c */
 bus_handler on_api_key_list, on_api_key_create, on_api_key_revoke, on_key_check; /* on_api_key.c */
 

@@ -64,6 +64,8 @@ static const struct bus_route routes[] = {
 	{ SUBJ_AUTH_FACTOR_RECOVERY,     on_factor_recovery,     POOL_MAIN },
 	{ SUBJ_AUTH_FACTOR_DISABLE,      on_factor_disable,      POOL_MAIN },
 	{ SUBJ_AUDIT_LIST,               on_audit_list,          POOL_MAIN },
+	{ SUBJ_MAIL_LIST,      on_mail_list,     POOL_MAIN },
+	{ SUBJ_USER_EXPORT,    on_user_export,   POOL_MAIN },
 	{ SUBJ_USER_GET,       on_user_get,      POOL_MAIN },
 	{ SUBJ_USER_UPDATE,    on_user_update,   POOL_MAIN },
 	{ SUBJ_USER_DELETE,    on_user_delete,   POOL_MAIN },

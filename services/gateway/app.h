@@ -14,7 +14,7 @@ struct proxy_list;
 struct token_cache;
 struct ws;
 
-/* All that requests and sockets share. Made by app_start(), read-only after it but for its counter. */
+/* All that requests and sockets share. Made by app_start(), read-only after it but for its counters. */
 struct app {
 	struct svc_common common;
 	const char *bind_address;
@@ -37,6 +37,7 @@ struct app {
 	struct pool
 		*workers; /* for what waits on behalf of health and of sockets: struct app_job */
 	_Atomic long long sign_ins; /* under way: see call.c */
+	_Atomic long long exports;  /* under way: see export/export.h */
 	struct health *health;
 	struct http *http;
 	struct ws *ws;

@@ -5,6 +5,7 @@
 #include "body.h"
 #include "bus/envelope.h"
 #include "cookie.h"
+#include "export/export.h"
 #include "reply.h"
 
 #define TAG_CHARS "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_+/=."
@@ -82,10 +83,38 @@ static int answer(struct exchange *x, const struct bus_answer *a, struct err *e)
 	return 0;
 }
 
+static int ask(struct exchange *x, const void *in, struct err *e)
+{
+	OWN(bus_answer) struct bus_answer a = { 0 };
+
+	if (bus_forward(x->app->bus, x->route->subject, &x->ctx, in, &a, e) < 0)
+		return -1;
+	if (!x->route->stream || a.status != 200)
+		return answer(x, &a, e);
+	x->route->stream(x);
+	return 0;
+}
+
+/* Holds a thread for long, and memory: so many, and no more. HEAD asks for the header alone, and does
+ * not count as one that was sent. */
+static int ask_streamed(struct exchange *x, const void *in, struct err *e)
+{
+	int r;
+
+	if (x->is_head) {
+		x->route->stream(x);
+		return 0;
+	}
+	if (export_take(x->app, e) < 0)
+		return -1;
+	r = ask(x, in, e);
+	export_give(x->app);
+	return r;
+}
+
 static int forward(struct exchange *x, struct err *e)
 {
 	const struct wire_msg *m = subjects[x->route->subject].in;
-	OWN(bus_answer) struct bus_answer a = { 0 };
 	OWN(json) cJSON *fields = NULL;
 	void *in;
 
@@ -95,10 +124,9 @@ static int forward(struct exchange *x, struct err *e)
 	in = arena_alloc(&x->arena, m->size);
 	if (!in)
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (wire_decode(m, fields, NULL, &x->arena, in, e) < 0 ||
-	    bus_forward(x->app->bus, x->route->subject, &x->ctx, in, &a, e) < 0)
+	if (wire_decode(m, fields, NULL, &x->arena, in, e) < 0)
 		return -1;
-	return answer(x, &a, e);
+	return x->route->stream ? ask_streamed(x, in, e) : ask(x, in, e);
 }
 
 /*

@@ -24,6 +24,7 @@ struct exchange {
 	bool is_head;        /* the answer has no body */
 	const char *cookies; /* Set-Cookie lines, or NULL */
 	const char *tag;     /* of what is answered, without quotes; NULL: it has none */
+	const char *type;    /* of what is answered; NULL: JSON */
 	int status;          /* as answered */
 };
 

@@ -13,7 +13,6 @@
 
 /* The API answers programs: nothing of an answer may be shown, framed, guessed at or kept. */
 static const char always[] =
-	"Content-Type: application/json\r\n"
 	"Cache-Control: no-store\r\n"
 	"X-Content-Type-Options: nosniff\r\n"
 	"Content-Security-Policy: default-src 'none'; object-src 'none'; base-uri 'none'; "
@@ -58,7 +57,8 @@ static void add_cors(struct text *t, const struct exchange *x)
 	add(t,
 	    "Access-Control-Allow-Origin: %s\r\n"
 	    "Access-Control-Allow-Credentials: true\r\n"
-	    "Access-Control-Expose-Headers: ETag, X-Request-Id, Retry-After, RateLimit-Limit, "
+	    "Access-Control-Expose-Headers: Content-Disposition, ETag, X-Request-Id, Retry-After, "
+	    "RateLimit-Limit, "
 	    "RateLimit-Remaining, RateLimit-Reset\r\n",
 	    x->head.origin);
 }
@@ -82,7 +82,8 @@ static void header_begin(struct text *t, struct exchange *x, int status)
 	x->status = status;
 	add(t, "HTTP/1.1 %d %s\r\n", status, mg_get_response_code_text(x->conn, status));
 	add_date(t);
-	add(t, "%sX-Request-Id: %s\r\n", always, x->ctx.trace_id);
+	add(t, "Content-Type: %s\r\n%sX-Request-Id: %s\r\n", x->type ? x->type : "application/json",
+	    always, x->ctx.trace_id);
 	if (origin_is_https(x->app->origins))
 		add(t, "Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n");
 	add_cors(t, x);
@@ -126,6 +127,39 @@ void reply_send(struct exchange *x, int status, const char *body, size_t len, in
 		(void)mg_write(x->conn, body, len);
 	if (x->cookies)
 		explicit_bzero(out, t.len);
+}
+
+/* HTTP/1.0 knows no chunks: the end of the connection ends the answer. */
+static bool has_chunks(const struct exchange *x)
+{
+	return !x->info->http_version || strcmp(x->info->http_version, "1.0") != 0;
+}
+
+void reply_stream_begin(struct exchange *x, const char *type, const char *file)
+{
+	char out[HEADER_MAX];
+	struct text t = { .data = out, .size = sizeof(out) };
+
+	x->type = type;
+	x->must_close |= !has_chunks(x);
+	header_begin(&t, x, x->route->success);
+	add(&t, "Content-Disposition: attachment; filename=\"%s\"\r\n%s\r\n", file,
+	    has_chunks(x) ? "Transfer-Encoding: chunked\r\n" : "");
+	(void)mg_write(x->conn, out, t.len);
+}
+
+int reply_stream(struct exchange *x, const void *data, size_t len)
+{
+	int n = has_chunks(x) ? mg_send_chunk(x->conn, data, (unsigned)len)
+	                      : mg_write(x->conn, data, len);
+
+	return n > 0 ? 0 : -1;
+}
+
+void reply_stream_end(struct exchange *x)
+{
+	if (has_chunks(x) && mg_send_chunk(x->conn, "", 0) < 0)
+		x->must_close = true;
 }
 
 void reply_error(struct exchange *x, const struct err *e)

@@ -1,6 +1,7 @@
 #include "route.h"
 
 #include "base/own.h"
+#include "export/export.h"
 #include "health.h"
 #include "path.h"
 
@@ -16,15 +17,22 @@ const struct route routes[] = {
 	  COOKIES_##cookies,                                                                \
 	  (body_kib) * (size_t)1024,                                                        \
 	  tag,                                                                              \
+	  NULL,                                                                             \
 	  NULL },
 #define ROUTE(method, path, subject, input, needs, success, limit, cookies) \
 	STORED(method, path, subject, input, needs, success, limit, cookies, ROUTE_BODY_KIB, NULL)
+#define STREAMED(method, path, subject, input, needs, success, limit, send) \
+	{ #method,       path,          SUBJ_##subject,                     \
+	  INPUT_##input, NEEDS_##needs, success,                            \
+	  LIMIT_##limit, COOKIES_NONE,  ROUTE_BODY_KIB * (size_t)1024,      \
+	  NULL,          NULL,          send },
 #define LOCAL(method, path, answer)                                              \
 	{ #method,    path,         SUBJ_COUNT, INPUT_QUERY, NEEDS_NOTHING, 200, \
-	  LIMIT_NONE, COOKIES_NONE, 0,          NULL,        answer },
+	  LIMIT_NONE, COOKIES_NONE, 0,          NULL,        answer,        NULL },
 #include "routes.def"
 #undef ROUTE
 #undef STORED
+#undef STREAMED
 #undef LOCAL
 };
 

@@ -13,11 +13,15 @@ enum route_limit { LIMIT_NONE, LIMIT_API, LIMIT_AUTH };
 enum route_cookies { COOKIES_NONE, COOKIES_SET, COOKIES_CLEAR };
 
 struct app;
+struct exchange;
 
 #define ROUTE_BODY_KIB 64 /* the longest body, where a row does not say */
 
 /* Answers by itself: the HTTP status and *ret, an envelope (OWN(json_text)). */
 typedef int route_local(struct app *app, char **ret);
+
+/* Writes a whole answer, once its service has agreed; what fails then can only break off. */
+typedef void route_stream(struct exchange *x);
 
 struct route {
 	const char *method;
@@ -28,9 +32,10 @@ struct route {
 	int success;
 	enum route_limit limit;
 	enum route_cookies cookies;
-	size_t body_max;    /* bytes */
-	const char *tag;    /* the answer's field that is its entity tag, or ""; NULL: none */
-	route_local *local; /* NULL: the subject's service answers */
+	size_t body_max;      /* bytes */
+	const char *tag;      /* the answer's field that is its entity tag, or ""; NULL: none */
+	route_local *local;   /* NULL: the subject's service answers */
+	route_stream *stream; /* NULL: the service's answer is the answer */
 };
 
 extern const struct route routes[];

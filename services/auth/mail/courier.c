@@ -33,6 +33,9 @@ static const char sql_count[] =
 static const char sql_whose[] = "SELECT id, email_verified FROM users"
 				" WHERE email = $1 AND status <> 'deleting'";
 
+/* So that they can see what was sent to them. */
+static const char sql_note_whose[] = "UPDATE mail_outbox SET user_id = $2 WHERE id = $1";
+
 /* Whether a change of address still waits for this end. */
 static const char sql_change[] =
 	"SELECT EXISTS (SELECT 1 FROM users o WHERE o.email = c.email) AS is_taken"
@@ -112,6 +115,13 @@ static int lease(struct app *app, struct job *ret, struct err *e)
 	return pg_int(res, 0, "asked_ms", &ret->asked_ms, e);
 }
 
+static int note_whose(struct pg_conn *c, const struct job *job, struct err *e)
+{
+	const char *params[] = { job->id, job->user_id };
+
+	return pg_query(c, sql_note_whose, params, COUNT(params), NULL, e);
+}
+
 /* Finds who has the address now. */
 static int find_user(struct pg_conn *c, struct job *job, struct err *e)
 {
@@ -132,7 +142,7 @@ static int find_user(struct pg_conn *c, struct job *job, struct err *e)
 		job->dropped = "too many in an hour";
 	else
 		take(job->user_id, sizeof(job->user_id), res, "id");
-	return 0;
+	return job->dropped ? 0 : note_whose(c, job, e);
 }
 
 static int check_change(struct pg_conn *c, struct job *job, struct err *e)

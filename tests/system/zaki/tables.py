@@ -71,7 +71,7 @@ def rows(path: str, macro: str) -> list[list[str]]:
 @lru_cache(None)
 def routes() -> tuple[Route, ...]:
     found = []
-    for row in rows("services/gateway/routes.def", "(?:ROUTE|STORED)"):
+    for row in rows("services/gateway/routes.def", "(?:ROUTE|STORED|STREAMED)"):
         method, path, subject, given, needs, success = row[:6]
         body_kib = int(row[8]) if len(row) > 8 else 64
         found.append(Route(method, path, subject, given, needs, int(success), body_kib * 1024))
