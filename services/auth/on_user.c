@@ -10,7 +10,8 @@ static const char sql_update[] =
 	" RETURNING " USER_COLUMNS;
 
 static const char sql_tier[] =
-	"SELECT subscription_tier FROM users WHERE id = $1 AND status = 'active'";
+	"SELECT subscription_tier, status = 'leaving' AS is_leaving FROM users"
+	" WHERE id = $1 AND status <> 'deleting'";
 
 int on_user_get(struct call *call, struct err *e)
 {
@@ -87,6 +88,8 @@ int on_user_tier(struct call *call, struct err *e)
 		return -1;
 	if (PQntuples(res) == 0)
 		return err_set(e, ERR_NOT_FOUND, "no such user");
+	if (pg_bool(res, 0, "is_leaving"))
+		return err_set(e, ERR_CONFLICT, "the account is to be deleted; restore it first");
 	out->subscription_tier = arena_strdup(&call->arena, pg_text(res, 0, "subscription_tier"));
 	return out->subscription_tier ? 0 : err_set(e, ERR_INTERNAL, "out of memory");
 }

@@ -13,6 +13,7 @@ from zaki.api import Api, expect
 from zaki.mail import mails_to, wait_mail
 from zaki.people import Person
 from zaki.suite import BIN, Suite, wait_until
+from zaki.telegram import Bot
 
 
 def again(person: Person, agent: str = "", address: str = "") -> Person:
@@ -192,11 +193,15 @@ class TestGrace:
         done = [e["action"] for e in expect(ada.api.get("/users/me/audit"), 200)["items"]]
         assert {"account_deletion_requested", "account_restored"} <= set(done)
 
-    def test_one_that_leaves_changes_nothing_else(self, ada: Person) -> None:
+    def test_one_that_leaves_changes_nothing_else(self, ada: Person, bot: Bot) -> None:
         said = leave(ada)
         ada.login()
         expect(ada.api.patch("/users/me", {"name": "x"}), 409, "CONFLICT")
         expect(ada.api.post("/auth/change-email", {"email": "other-" + ada.email}), 409, "CONFLICT")
+        refused = ada.api.post("/onboarding/provision", {"bot_token": bot.token})
+        expect(refused, 409, "CONFLICT")
+        assert "restore" in refused.error["message"]
+        assert ada.api.get("/users/me/export").status == 200  # what they take along
         assert leave(ada) == said  # asked again: the same day
 
     def test_it_is_gone_once_the_grace_is_over(self, ada: Person, suite: Suite) -> None:
