@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from typing import Any, Iterator
 
 import psycopg2
@@ -12,7 +13,7 @@ import pytest
 from zaki.api import Api, expect
 from zaki.mail import mails_to, wait_mail
 from zaki.people import Person
-from zaki.suite import BIN, Suite, wait_until
+from zaki.suite import BIN, SLOW, Suite, wait_until
 from zaki.telegram import Bot
 
 
@@ -159,6 +160,37 @@ def test_a_tier_or_person_that_is_none(ada: Person, suite: Suite) -> None:
     nobody = zakictl(suite, "user", "set-tier", "nobody@example.org", "pro")
     assert nobody.returncode == 1 and "nobody@example.org" in nobody.stderr
     assert expect(ada.api.get("/users/me"), 200)["subscription_tier"] == "free"
+
+
+def test_an_operator_ends_somebodys_sessions(ada: Person, bob: Person, suite: Suite) -> None:
+    """All of theirs, sockets too, within two seconds; nobody else's."""
+    other = again(ada)
+    with suite.socket(ada.access_token) as ws:
+        done = zakictl(suite, "user", "sign-out", ada.email.upper())
+        assert done.returncode == 0 and "2 sessions ended" in done.stdout, done.stderr
+        start = time.monotonic()
+        for person in (ada, other):
+            wait_until(lambda p=person: p.api.get("/users/me").status == 401, 10, "the session is refused")
+        assert ws.closed(10).code == 4401
+        assert time.monotonic() - start < 2 * SLOW
+    expect(ada.api.as_user("").post("/auth/refresh", {"refresh_token": ada.refresh_token}), 401)
+    expect(bob.api.get("/users/me"), 200)
+    ada.login()
+    ended = [e for e in expect(ada.api.get("/users/me/audit"), 200)["items"] if e["action"] == "session_ended"]
+    assert len(ended) == 2 and all(e["device"] == "zakictl" and e["session_id"] for e in ended)
+    assert zakictl(suite, "user", "sign-out", "nobody@example.org").returncode == 1
+
+
+def test_an_operator_ends_everybodys_sessions(ada: Person, bob: Person, suite: Suite) -> None:
+    others = suite.sql("UPDATE sessions SET ended_at = now(), ended_reason = 'set aside' WHERE ended_at IS NULL"
+                       " AND user_id NOT IN (%s, %s) RETURNING id::text", ada.id, bob.id)
+    try:
+        done = zakictl(suite, "user", "sign-out", "--all")
+    finally:
+        suite.sql("UPDATE sessions SET ended_at = NULL, ended_reason = NULL WHERE id::text = ANY(%s)", [r["id"] for r in others])
+    assert done.returncode == 0 and "everybody: 2 sessions ended" in done.stdout, done.stderr
+    for person in (ada, bob):
+        wait_until(lambda p=person: p.api.get("/users/me").status == 401, 10, "the session is refused")
 
 
 # ---- leaving -------------------------------------------------------------------------------------

@@ -96,6 +96,9 @@ static void a_wrong_use_is_told_apart_from_a_failure(void **state)
 	assert_int_equal(RUN("user"), 2);
 	assert_int_equal(RUN("user", "set-tier", "ada@example.org"), 2);
 	assert_int_equal(RUN("user", "set-tier", "ada@example.org", "gold"), 2);
+	assert_int_equal(RUN("user", "sign-out"), 2);
+	assert_int_equal(RUN("user", "sign-out", "--everybody"), 2);
+	assert_int_equal(RUN("user", "sign-out", "ada@example.org", "x"), 2);
 	assert_int_equal(RUN("user", "set-tier", "ada@example.org", "pro"),
 	                 2); /* no DATABASE_URL */
 }
