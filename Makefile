@@ -218,6 +218,12 @@ soak: deps-test
 	@$(MAKE) --no-print-directory V=release build helpers
 	@$(PYTHON) tests/bench/soak.py --build $(B) --minutes $(MINUTES)
 
+# What the suite is made of, with versions (CycloneDX).
+.PHONY: sbom
+sbom:
+	@$(MAKE) --no-print-directory V=release build
+	@$(PYTHON) tools/sbom.py $(B)/release/bin > $(B)/sbom.json && echo "$(B)/sbom.json"
+
 .PHONY: clean
 clean:
 	rm -rf $(B)
@@ -231,4 +237,5 @@ help:
 	@echo "make fuzz     every fuzz target, TIME=$(TIME) seconds each"
 	@echo "make bench    the benchmarks; writes docs/BENCHMARKS.md"
 	@echo "make soak     sockets that come and go, MINUTES=$(MINUTES) long; memory, threads and files stay flat"
+	@echo "make sbom     what the suite is made of, with versions, into build/sbom.json (CycloneDX)"
 	@echo "make migrate  brings the database's schema up to date"
