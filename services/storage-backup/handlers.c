@@ -1,5 +1,6 @@
 #include "app.h"
 
+#include "allowance.h"
 #include "backup.h"
 #include "job.h"
 #include "target.h"
@@ -87,11 +88,17 @@ int on_backup_create(struct call *c, struct err *e)
 	OWN(pg_conn) struct pg_conn *db = NULL;
 	OWN(pg_tx) struct pg_tx tx = { 0 };
 
-	if (need_user(c, e) < 0 || target_check(app, &c->ctx, in->instance_id, true, e) < 0 ||
-	    pg_take(app->db, &db, e) < 0 || pg_begin(db, &tx, e) < 0 ||
+	const struct tier *tier;
+
+	if (need_user(c, e) < 0 || target_check(app, &c->ctx, in->instance_id, true, e) < 0)
+		return -1;
+	tier = allowance_of(app, &c->ctx);
+	if (pg_take(app->db, &db, e) < 0 || pg_begin(db, &tx, e) < 0 ||
 	    waiting(db, c, in->instance_id, j.backup_id, e) < 0)
 		return -1;
 	if (!j.backup_id[0]) {
+		if (allowance_check(db, c->ctx.user_id, tier, e) < 0)
+			return -1;
 		about(&j, c, in->instance_id);
 		t.backup_id = j.backup_id;
 		if (backup_insert(db, j.user_id, j.instance_id, BACKUP_MANUAL, j.backup_id, e) <

@@ -49,6 +49,7 @@ PUBLISH = [
     ("realtime-fanout", "$JS.API.STREAM.CREATE.OTHER", False),
     ("storage-backup", "zaki.evt.backup.1.status", True),
     ("storage-backup", "zaki.int.instance.hold", True),
+    ("storage-backup", "zaki.int.auth.user_tier", True),
     ("storage-backup", "zaki.int.instance.purge_user", False),
     ("storage-backup", "zaki.evt.instance.1.status", False),
     ("storage-backup", "zaki.rpc.instance.get", False),

@@ -157,6 +157,21 @@ def test_asking_twice_makes_one(kept: Kept) -> None:
     kept.done(one["id"])
 
 
+def test_so_many_a_day_by_hand(kept: Kept, suite: Suite) -> None:
+    """As the tier says; the schedule's own are not counted, and yesterday's are over."""
+    made = kept.backup()
+    suite.sql("INSERT INTO backups (instance_id, user_id, kind, status) SELECT instance_id, user_id, kind, 'failed' FROM backups, "
+              "generate_series(1, 23) WHERE id = %s", made["id"])
+    late = kept.api.post(f"/instances/{kept.id}/backups", {})
+    expect(late, 429, "RATE_LIMITED")
+    assert 0 < int(late.headers["Retry-After"]) <= 86400
+    suite.sql("UPDATE users SET subscription_tier = 'pro' WHERE id = %s", kept.person.id)
+    kept.backup()
+    suite.sql("UPDATE users SET subscription_tier = 'free' WHERE id = %s", kept.person.id)
+    suite.sql("UPDATE backups SET created_at = created_at - interval '1 day' WHERE user_id = %s", kept.person.id)
+    kept.backup()
+
+
 def test_nobody_elses(kept: Kept, bob: Person) -> None:
     made = kept.backup()
     for path in (f"/instances/{kept.id}/backups", f"/backups/{made['id']}", f"/backups/{made['id']}/files",

@@ -19,6 +19,7 @@ static void the_tables_know_the_same_tiers(void **state)
 		assert_in_range(t->assistants, 1, 1000);
 		assert_in_range(t->api_keys, 1, 100);
 		assert_in_range(t->exports_per_day, 1, 1000);
+		assert_in_range(t->backups_per_day, 1, 1000);
 	}
 	assert_int_equal(count, TIER_COUNT);
 }
