@@ -5,6 +5,7 @@
 #include "http.h"
 #include "key_cache.h"
 #include "limit.h"
+#include "metrics/metrics.h"
 #include "origin.h"
 #include "token_cache.h"
 #include "ws.h"
@@ -29,6 +30,8 @@ int app_check(void *closure, struct err *e)
 	/* Debian's civetweb is built without IPv6. */
 	if (inet_pton(AF_INET, app->bind_address, &v4) != 1)
 		return err_field(e, "BIND_ADDRESS", "must be an IPv4 address");
+	if (inet_pton(AF_INET, app->metrics_bind, &v4) != 1)
+		return err_field(e, "METRICS_BIND", "must be an IPv4 address");
 	if (token_keys_new(app->jwt_secret, app->jwt_secret_previous, &app->keys, e) < 0 ||
 	    token_cache_new(&app->tokens, e) < 0 || key_cache_new(&app->key_cache, e) < 0 ||
 	    origin_list_new(app->public_url, app->cors_origins, &app->origins, e) < 0 ||
@@ -47,7 +50,9 @@ int app_start(void *closure, struct bus *b, struct err *e)
 	    health_new(app, &app->health, e) < 0 ||
 	    pool_new(WORKERS, QUEUE_MAX, work, &app->workers, e) < 0)
 		return -1;
-	return http_start(app, &app->http, e) < 0 ? -1 : ws_start(app, &app->ws, e);
+	if (http_start(app, &app->http, e) < 0 || ws_start(app, &app->ws, e) < 0)
+		return -1;
+	return metrics_start(app, &app->metrics, e);
 }
 
 void app_quiesce(void *closure)
@@ -58,6 +63,8 @@ void app_quiesce(void *closure)
 		http_quiesce(app->http);
 	if (app->ws)
 		ws_quiesce(app->ws);
+	metrics_stop(app->metrics);
+	app->metrics = NULL;
 	pool_free(app->workers);
 	app->workers = NULL;
 }

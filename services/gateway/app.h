@@ -9,6 +9,7 @@ struct health;
 struct http;
 struct key_cache;
 struct limit;
+struct metrics_server;
 struct origin_list;
 struct proxy_list;
 struct token_cache;
@@ -17,8 +18,8 @@ struct ws;
 /* All that requests and sockets share. Made by app_start(), read-only after it but for its counters. */
 struct app {
 	struct svc_common common;
-	const char *bind_address;
-	long long port, ws_port;
+	const char *bind_address, *metrics_bind;
+	long long port, ws_port, metrics_port;
 	const char *redis_url;
 	const char *jwt_secret, *jwt_secret_previous;
 	const char *public_url, *cors_origins, *trusted_proxies;
@@ -41,6 +42,7 @@ struct app {
 	struct health *health;
 	struct http *http;
 	struct ws *ws;
+	struct metrics_server *metrics; /* NULL: not served */
 };
 
 /* What app->workers do: run() owns the job. */

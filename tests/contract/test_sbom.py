@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BIN = pathlib.Path(os.environ.get("ZAKI_BIN") or ROOT / "build/release/bin").resolve()
+BUILT = (ROOT / "build" / variant / "bin" for variant in ("release", "asan"))
+BIN = pathlib.Path(os.environ.get("ZAKI_BIN") or next(b for b in BUILT if b.is_dir())).resolve()
 
 
 def bill():

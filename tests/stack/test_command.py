@@ -89,7 +89,7 @@ def test_up_status_down_and_each_of_them_twice(stack: Command) -> None:
     assert up.returncode == 0, up.stdout + up.stderr
     assert "make down" in up.stdout
     env = stack.env_file()
-    assert {"PUBLIC_URL", "GATEWAY_URL", "WS_URL", "NATS_URL", "DATABASE_URL", "REDIS_URL", "DOCKER_HOST"} <= set(env)
+    assert {"PUBLIC_URL", "GATEWAY_URL", "WS_URL", "METRICS_URL", "NATS_URL", "DATABASE_URL", "REDIS_URL", "DOCKER_HOST"} <= set(env)
     assert (stack.state / "run.env").stat().st_mode & 0o077 == 0
 
     again = stack("up")

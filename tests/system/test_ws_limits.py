@@ -36,7 +36,7 @@ def free_ports(count: int) -> list[str]:
 def _second(suite: Suite) -> Iterator[str]:
     """The address of one more gateway, which pings every two seconds."""
     port, ws_port = free_ports(2)
-    suite.start_extra("gateway", "gateway-2", {"PORT": port, "WS_PORT": ws_port, "WS_PING_S": "2"})
+    suite.start_extra("gateway", "gateway-2", {"PORT": port, "WS_PORT": ws_port, "METRICS_PORT": "0", "WS_PING_S": "2"})
     yield f"ws://127.0.0.1:{ws_port}/ws"
     suite.end_extra("gateway-2")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from .errors import StackError
 
-# name → where it is looked for first. PUBLIC_PORT, PORT and WS_PORT are the documented ones; the
+# name → where it is looked for first. PUBLIC_PORT, PORT, WS_PORT and METRICS_PORT are the documented ones; the
 # servers' lie off the usual numbers, where a machine's own PostgreSQL or Redis may already be.
 DEFAULTS = {
-    "PUBLIC_PORT": 8080, "PORT": 3000, "WS_PORT": 3001,
+    "PUBLIC_PORT": 8080, "PORT": 3000, "WS_PORT": 3001, "METRICS_PORT": 9100,
     "NATS_PORT": 14222, "POSTGRES_PORT": 15432, "REDIS_PORT": 16379,
     "TELEGRAM_FAKE_PORT": 18081, "LLM_FAKE_PORT": 18082,
 }

@@ -25,7 +25,7 @@ PARTS = (*SERVERS, "engine", *daemons.ORDER, "edge")
 # A server that somebody else runs, named by this setting, is not started.
 EXTERNAL = {"nats": "NATS_URL", "postgres": "DATABASE_URL", "redis": "REDIS_URL", "engine": "DOCKER_HOST"}
 PORT_OF = {"nats": ("NATS_PORT",), "postgres": ("POSTGRES_PORT",), "redis": ("REDIS_PORT",),
-           "gateway": ("PORT", "WS_PORT"), "edge": ("PUBLIC_PORT",),
+           "gateway": ("PORT", "WS_PORT", "METRICS_PORT"), "edge": ("PUBLIC_PORT",),
            "fake-telegram": ("TELEGRAM_FAKE_PORT",), "fake-llm": ("LLM_FAKE_PORT",)}
 # A part's program as /proc shows it, where it is not called like the part.
 PROGRAMS = {"nats": "nats-server", "redis": "redis-server", "engine": "dockerd", "edge": "caddy",
@@ -130,6 +130,7 @@ class Wiring:
             "JWT_SECRET": self.secrets.get("jwt"), "ENCRYPTION_KEY": self.secrets.get("encryption"),
             "IDENTITY_KEY": self.secrets.get("identity"),
             "PORT": str(self.ports.get("PORT")), "WS_PORT": str(self.ports.get("WS_PORT")),
+            "METRICS_PORT": str(self.ports.get("METRICS_PORT")),
             "PUBLIC_URL": self.public_url(), "DATA_DIR": self.data_dir(), "OPENCLAW_IMAGE": self.image_name(),
             "DOCKER_HOST": self.docker_host, "INSTANCE_NETWORK": "zaki", "STORAGE_URL": self.storage_url(),
         }
@@ -163,6 +164,7 @@ class Wiring:
         if "gateway" in self.parts:
             values["GATEWAY_URL"] = f"http://127.0.0.1:{self.ports.get('PORT')}"
             values["WS_URL"] = f"ws://127.0.0.1:{self.ports.get('WS_PORT')}"
+            values["METRICS_URL"] = f"http://127.0.0.1:{self.ports.get('METRICS_PORT')}/metrics"
         if "nats" in self.parts:
             values["NATS_URL"] = self.nats_url("operator")
         if "postgres" in self.parts:

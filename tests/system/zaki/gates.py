@@ -39,7 +39,7 @@ def gates(suite: Suite, count: int, **env: str) -> Iterator[list[Gate]]:
     try:
         for rest, ws in zip(ports[::2], ports[1::2]):
             name = f"gateway-{secrets.token_hex(3)}"
-            record = suite.start_extra("gateway", name, {"PORT": str(rest), "WS_PORT": str(ws), **env})
+            record = suite.start_extra("gateway", name, {"PORT": str(rest), "WS_PORT": str(ws), "METRICS_PORT": "0", **env})
             made.append(Gate(name, Api(f"http://127.0.0.1:{rest}"), f"ws://127.0.0.1:{ws}/ws", record.pid))
         yield made
     finally:
