@@ -2,8 +2,8 @@
 """Writes frontends/realtime/src/events.ts: what the WebSocket sends, as types. Standard library only.
 
 From the tables that the daemons are built from: proto/subjects.def has the events and their messages,
-services/realtime-fanout/topic.c which kinds of them sockets see under which topic, proto/schema what is
-in them. The client's build runs it.
+proto/topics.def which kinds of them sockets see under which topic, proto/schema what is in them. The
+client's build runs it.
 """
 import json
 import pathlib
@@ -14,10 +14,13 @@ OUT = ROOT / "frontends" / "realtime" / "src" / "events.ts"
 STATE = "instance_state"  # what `subscribed` brings
 
 
+def table():
+    return (ROOT / "proto/topics.def").read_text()
+
+
 def events():
     """[(event's name, topic, message)] of those that sockets see."""
-    rows = re.search(r"rows\[\] = \{\n(.*?)\n\};", (ROOT / "services/realtime-fanout/topic.c").read_text(), re.S)
-    topics = dict(re.findall(r'\{ "(\w+)",\s*"(\w+)" \}', rows[1]))
+    topics = dict(re.findall(r"^TOPIC_EVENTS\((\w+),\s*(\w+)\)", table(), re.M))
     subjects = (ROOT / "proto/subjects.def").read_text()
     found = re.findall(r'^SUBJECT\(\w+,\s*"zaki\.evt\.(\w+)\.\*\.(\w+)",\s*EVENT,\s*(\w+),', subjects, re.M)
     return [(f"{kind}.{what}", topics[kind], message) for kind, what, message in found if kind in topics]
@@ -72,8 +75,8 @@ def text():
     add(STATE, seen)
     for _, _, message in found:
         add(message, seen)
-    topics = sorted({topic for _, topic, _ in found} | {"instance", "sessions"})
-    lines = ["// Written by tools/tsgen.py from proto/ and realtime-fanout's table of topics; do not edit.", ""]
+    topics = sorted(re.findall(r"^TOPIC\((\w+)\)", table(), re.M))
+    lines = ["// Written by tools/tsgen.py from proto/; do not edit.", ""]
     for interface in seen.values():
         lines += [interface, ""]
     lines += ["/** Each event's data. */", "export interface EventData {"]

@@ -4,10 +4,20 @@
 #include "base/own.h"
 #include "base/uuid.h"
 
+/* clang-format off */
+static const char *const kinds[] = {
+#define TOPIC(name) #name ".",
+#include "topics.def"
+};
+
+static const char forms[] = "must be one of:"
+#define TOPIC(name) " " #name ".<id>"
+#include "topics.def"
+	;
+/* clang-format on */
+
 static bool topic_is_valid(const char *topic)
 {
-	static const char *const kinds[] = { "instance.", "sessions." };
-
 	for (size_t i = 0; i < COUNT(kinds); i++)
 		if (strncmp(topic, kinds[i], strlen(kinds[i])) == 0)
 			return uuid_is_valid(topic + strlen(kinds[i]));
@@ -33,7 +43,7 @@ static int read_event(const char *event, struct ws_frame *ret, struct err *e)
 	if (ret->verb == WS_UNSUBSCRIBE_ALL)
 		return 0;
 	if (!topic_is_valid(topic))
-		return err_field(e, "topic", "must be instance.<id> or sessions.<id>");
+		return err_field(e, "topic", "%s", forms);
 	snprintf(ret->topic, sizeof(ret->topic), "%s", topic);
 	return 0;
 }

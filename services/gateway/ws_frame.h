@@ -8,11 +8,11 @@
 /*
  * What a client says, as text
  *
- *	subscribe:instance.<id>  subscribe:sessions.<instance id>
- *	unsubscribe:<topic>      unsubscribe:*
+ *	subscribe:<topic>  unsubscribe:<topic>  unsubscribe:*
  *
- * or as JSON: {"event":"subscribe:instance.<id>","since":"<position>"}; and, so that a socket outlives
- * its access token, {"event":"authenticate","ticket":"…"} or with "token". Pure.
+ * or as JSON: {"event":"subscribe:<topic>","since":"<position>"}; and, so that a socket outlives its
+ * access token, {"event":"authenticate","ticket":"…"} or with "token". Topics are those of
+ * proto/topics.def. Pure.
  */
 #define WS_FRAME_MAX      4096 /* bytes */
 #define WS_TOPIC_SIZE     48

@@ -5,20 +5,33 @@
 #define PREFIX "zaki.evt."
 
 /* clang-format off */
-static const struct {
-	const char *kind, *topic;
-} rows[] = {
-	{ "instance", "instance" },
-	{ "channel",  "instance" },
-	{ "session",  "sessions" },
-	{ "backup",   "instance" },
-	{ "chat",     "sessions" },
+enum name_id {
+#define TOPIC(name) NAME_##name,
+#include "topics.def"
 };
+
+static const char *const names[] = {
+#define TOPIC(name) #name,
+#include "topics.def"
+};
+
+static const struct {
+	const char *kind;
+	enum name_id topic;
+} rows[] = {
+#define TOPIC_EVENTS(kind, topic) { #kind, NAME_##topic },
+#include "topics.def"
+};
+
+static const char forms[] = "must be one of:"
+#define TOPIC(name) " " #name ".ID"
+#include "topics.def"
+	;
 
 static const char *const over[] = { "instance.deleted" };
 /* clang-format on */
 
-_Static_assert(COUNT(rows) <= TOPIC_NAMES_MAX, "an event may go to all topics");
+_Static_assert(COUNT(names) <= TOPIC_NAMES_MAX, "an event may go to all topics");
 
 /* "<word>.<36 characters>" at s; the word's length, or 0. */
 static size_t cut(const char *s, char ret_id[UUID_SIZE])
@@ -48,13 +61,13 @@ int topic_parse(const char *text, struct topic *ret, struct err *e)
 	char id[UUID_SIZE];
 	size_t len = cut(text, id);
 
-	for (size_t i = 0; len && !text[len + UUID_SIZE] && i < COUNT(rows); i++) {
-		if (is_word(text, len, rows[i].topic)) {
-			fill(ret, rows[i].topic, id);
+	for (size_t i = 0; len && !text[len + UUID_SIZE] && i < COUNT(names); i++) {
+		if (is_word(text, len, names[i])) {
+			fill(ret, names[i], id);
 			return 0;
 		}
 	}
-	return err_field(e, "topic", "must be instance.ID or sessions.ID");
+	return err_field(e, "topic", "%s", forms);
 }
 
 void topic_text(const struct topic *t, char ret[TOPIC_TEXT_SIZE])
@@ -80,7 +93,7 @@ bool topic_of_subject(const char *subject, struct topic *ret, char ret_event[TOP
 
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		if (is_word(kind, len, rows[i].kind)) {
-			fill(ret, rows[i].topic, id);
+			fill(ret, names[rows[i].topic], id);
 			snprintf(ret_event, TOPIC_EVENT_SIZE, "%s.%s", rows[i].kind, what);
 			return true;
 		}
@@ -96,20 +109,9 @@ bool topic_is_over(const char *event)
 	return false;
 }
 
-static bool is_first_of_its_topic(size_t row)
-{
-	for (size_t i = 0; i < row; i++)
-		if (strcmp(rows[i].topic, rows[row].topic) == 0)
-			return false;
-	return true;
-}
-
 const char *topic_name(size_t i)
 {
-	for (size_t row = 0; row < COUNT(rows); row++)
-		if (is_first_of_its_topic(row) && i-- == 0)
-			return rows[row].topic;
-	return NULL;
+	return i < COUNT(names) ? names[i] : NULL;
 }
 
 void topic_filter(const struct topic *t, char ret[TOPIC_FILTER_SIZE])

@@ -7,7 +7,7 @@
 /*
  * What sockets listen to, and which events belong to it. An event's subject is
  * "zaki.evt.<kind>.<id>.<what>"; each kind that sockets may see belongs to one topic,
- * "<topic>.<id>", under the event name "<kind>.<what>". Pure: a new kind is a row in topic.c.
+ * "<topic>.<id>", under the event name "<kind>.<what>". Which are those is proto/topics.def. Pure.
  */
 #define TOPIC_TEXT_SIZE  64
 #define TOPIC_EVENT_SIZE 64

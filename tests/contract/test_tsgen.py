@@ -12,10 +12,12 @@ import tsgen  # noqa: E402  pylint: disable=wrong-import-position,import-error
 
 def test_every_event_that_sockets_see_has_a_type():
     types = tsgen.text()
-    kinds = re.findall(r'\{ "(\w+)",\s*"\w+" \}', (ROOT / "services/realtime-fanout/topic.c").read_text())
+    rows = dict(re.findall(r"\nTOPIC_EVENTS\((\w+),\s*(\w+)\)", (ROOT / "proto/topics.def").read_text()))
     subjects = (ROOT / "proto/subjects.def").read_text()
-    names = [f"{k}.{w}" for k, w in re.findall(r'"zaki\.evt\.(\w+)\.\*\.(\w+)"', subjects) if k in kinds]
+    names = [f"{k}.{w}" for k, w in re.findall(r'"zaki\.evt\.(\w+)\.\*\.(\w+)"', subjects) if k in rows]
     assert names and all(f'  "{name}": ' in types for name in names), names
+    line = next(line for line in types.splitlines() if line.startswith("export type Topic = "))
+    assert set(re.findall(r"`(\w+)\.", line)) == set(rows.values()), line
 
 
 def test_every_field_has_its_type():
