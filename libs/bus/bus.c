@@ -7,6 +7,7 @@
 #define RECONNECT_MS     200
 #define RECONNECT_JIT_MS 300
 #define WAIT_MS          50
+#define INBOX_PREFIX     "_INBOX_"
 
 int bus_from_nats(natsStatus s, const char *what, struct err *e)
 {
@@ -68,7 +69,7 @@ static natsStatus options_fill(natsOptions *o, const struct bus_opt *opt)
 	char inbox[80];
 	natsStatus s;
 
-	snprintf(inbox, sizeof(inbox), "_INBOX_%s", opt->service);
+	snprintf(inbox, sizeof(inbox), INBOX_PREFIX "%s", opt->service);
 	s = natsOptions_SetURL(o, opt->url);
 	if (s == NATS_OK)
 		s = natsOptions_SetName(o, opt->service);
@@ -262,6 +263,14 @@ int bus_listen(struct bus *b, const char *subject, bus_listener *on_message, voi
 	if (bus_subscribe(b, subject, NULL, on_heard, l, e) < 0)
 		return -1;
 	return bus_from_nats(natsConnection_FlushTimeout(b->conn, 2000), subject, e);
+}
+
+void bus_inbox(struct bus *b, char ret[BUS_INBOX_SIZE])
+{
+	char random[25];
+
+	random_hex(12, random);
+	snprintf(ret, BUS_INBOX_SIZE, INBOX_PREFIX "%s.%s", b->service, random);
 }
 
 int bus_tell(struct bus *b, natsMsg *msg, struct err *e)

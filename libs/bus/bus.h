@@ -184,6 +184,10 @@ typedef void bus_listener(natsMsg *msg, void *ctx);
 int bus_listen(struct bus *b, const char *subject, bus_listener *on_message, void *ctx,
                struct err *e);
 
+/* A subject that replies may come to, new each time; nobody else may read it. */
+#define BUS_INBOX_SIZE 80
+void bus_inbox(struct bus *b, char ret[BUS_INBOX_SIZE]);
+
 /* Publishes outside the stream (gateways' deliveries). */
 int bus_tell(struct bus *b, natsMsg *msg, struct err *e);
 

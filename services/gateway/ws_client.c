@@ -177,10 +177,19 @@ void ws_client_send(struct ws_client *c, struct ws_text *t)
 	queue(c, t, false, false);
 }
 
+static bool events_are_full(const struct ws_client *c)
+{
+	return c->queued_events > WS_QUEUE_MSGS_MAX || c->queued_events_bytes > WS_QUEUE_BYTES_MAX;
+}
+
 void ws_client_send_event(struct ws_client *c, struct ws_text *t)
 {
 	queue(c, t, true, false);
-	if (c->queued_events > WS_QUEUE_MSGS_MAX || c->queued_events_bytes > WS_QUEUE_BYTES_MAX)
+	/* Many may come in one round; what counts is what it does not take. A connection that breaks
+	 * here will do so again. */
+	if (is_open(c) && events_are_full(c))
+		(void)ws_client_flush(c);
+	if (events_are_full(c))
 		ws_client_close(c, WS_CLOSE_TRY_LATER,
 		                "too slow: come back with your last position");
 }

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "bus/delivery.h"
 #include "ws_topics.h"
 
 #include <stdatomic.h>
@@ -18,14 +19,21 @@ struct ws_events {
 	unsigned long long reconnects; /* as of the last event or look; the loop's */
 };
 
+/* Of one message, in their order. */
 struct event {
-	struct ws_task task; /* first */
-	struct ws_events *from;
-	unsigned long long reconnects;
+	struct event *next;
 	struct ws_position at;
 	struct ws_text *text;
 	char topic[WS_TOPIC_SIZE];
 	bool is_over; /* nothing comes after it */
+};
+
+struct events {
+	struct ws_task task; /* first */
+	struct ws_events *from;
+	unsigned long long reconnects;
+	struct event *first;
+	size_t bytes;
 };
 
 struct ended {
@@ -61,52 +69,90 @@ void ws_events_look(struct ws_events *ev)
 	look(ev->ws, ev, reconnects_of(ev, ev->looked));
 }
 
-static void deliver(struct ws *w, struct ws_task *task)
+static void event_free(struct event *v)
 {
-	struct event *v = (struct event *)task;
-
-	atomic_fetch_sub(&v->from->waiting, v->text->len);
-	look(w, v->from, v->reconnects);
-	ws_topics_event(ws_topics_of(w), v->topic, &v->at, v->text);
-	if (v->is_over)
-		ws_topics_over(ws_topics_of(w), v->topic);
-	ws_text_drop(v->text);
+	if (v->text)
+		ws_text_drop(v->text);
 	free(v);
 }
 
-static const char *header(natsMsg *msg, const char *name)
+static void deliver(struct ws *w, struct ws_task *task)
 {
-	const char *value = NULL;
+	struct events *list = (struct events *)task;
+	struct event *v, *next;
 
-	return natsMsgHeader_Get(msg, name, &value) == NATS_OK && value ? value : "";
+	atomic_fetch_sub(&list->from->waiting, list->bytes);
+	look(w, list->from, list->reconnects);
+	for (v = list->first; v; v = next) {
+		next = v->next;
+		ws_topics_event(ws_topics_of(w), v->topic, &v->at, v->text);
+		if (v->is_over)
+			ws_topics_over(ws_topics_of(w), v->topic);
+		event_free(v);
+	}
+	free(list);
 }
 
+static int event_fill(struct event *v, const struct delivery *d, struct err *e)
+{
+	if (strlen(d->topic) >= sizeof(v->topic))
+		return err_field(e, "topic", "is none");
+	if (!ws_position_parse(d->position, &v->at))
+		return err_field(e, "position", "is none");
+	memcpy(v->topic, d->topic, strlen(d->topic));
+	v->is_over = d->is_over;
+	v->text = ws_text_new(d->frame, d->frame_len);
+	return v->text ? 0 : err_set(e, ERR_INTERNAL, "out of memory");
+}
+
+/* All that are in the message; those before one that fails are kept. */
+static int events_read(natsMsg *msg, struct events *list, struct err *e)
+{
+	const char *at = natsMsg_GetData(msg), *end = at + natsMsg_GetDataLength(msg);
+	struct event **last = &list->first;
+
+	while (at < end) {
+		struct delivery d;
+		struct event *v;
+
+		if (delivery_read(&at, end, &d, e) < 0)
+			return -1;
+		v = calloc(1, sizeof(*v));
+		if (!v)
+			return err_set(e, ERR_INTERNAL, "out of memory");
+		if (event_fill(v, &d, e) < 0) {
+			event_free(v);
+			return -1;
+		}
+		*last = v;
+		last = &v->next;
+		list->bytes += d.frame_len;
+	}
+	return 0;
+}
+
+/* What cannot be taken in has been missed: all topics resume, and it is told then. */
 static void on_event(natsMsg *msg, void *ctx)
 {
 	struct ws_events *ev = ctx;
-	const char *topic = header(msg, "Zaki-Topic");
-	size_t len = (size_t)natsMsg_GetDataLength(msg);
-	struct event *v = calloc(1, sizeof(*v));
+	struct events *list = NULL;
+	struct err e = ERR_INIT;
 
-	if (!v || strlen(topic) >= sizeof(v->topic) ||
-	    !ws_position_parse(header(msg, "Zaki-Position"), &v->at)) {
-		free(v);
-		log_error("a delivery is not what it should be", "topic", topic);
-		return;
-	}
-	if (atomic_load(&ev->waiting) > WAITING_MAX ||
-	    !(v->text = ws_text_new(natsMsg_GetData(msg), len))) {
-		free(v);
+	if (atomic_load(&ev->waiting) <= WAITING_MAX)
+		list = calloc(1, sizeof(*list));
+	if (!list) {
 		atomic_store(&ev->has_lost, true);
 		return;
 	}
-	atomic_fetch_add(&ev->waiting, v->text->len);
-	v->task.run = deliver;
-	v->from = ev;
-	v->reconnects = reconnects_of(ev, ev->heard);
-	v->is_over = header(msg, "Zaki-Over")[0];
-	memcpy(v->topic, topic, strlen(topic));
-	ws_post(ev->ws, &v->task);
+	list->task.run = deliver;
+	list->from = ev;
+	list->reconnects = reconnects_of(ev, ev->heard);
+	if (events_read(msg, list, &e) < 0) {
+		log_error("a delivery is not what it should be", "field", e.field, "error", e.msg);
+		atomic_store(&ev->has_lost, true);
+	}
+	atomic_fetch_add(&ev->waiting, list->bytes);
+	ws_post(ev->ws, &list->task);
 }
 
 static void close_ended(struct ws *w, struct ws_task *task)

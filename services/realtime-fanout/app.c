@@ -6,6 +6,7 @@
 
 #define REDIS_SPARE   4     /* connections beside one a worker: the consumer's, health's */
 #define JETSTREAM_MS  2000  /* how long JetStream may take for an answer */
+#define CONNECT_MS    10000 /* for the second connection, where the first is there */
 #define STREAM_TRY_MS 10000 /* a nats-server that has just started answers before JetStream does */
 
 static int stream_wait(jsCtx *js, struct err *e)
@@ -31,15 +32,22 @@ int app_check(void *closure, struct err *e)
 int app_start(void *closure, struct bus *b, struct err *e)
 {
 	struct app *app = closure;
+	const struct bus_opt events = { .url = app->events_nats_url,
+		                        .service = "realtime-fanout-events",
+		                        .connect_ms = CONNECT_MS };
+	struct consumer_opt consumer = { .redis = app->redis, .me = bus_instance_id(b) };
 	jsOptions opts;
 
+	if (bus_open(&events, &app->events.bus, e) < 0)
+		return err_wrap(e, "EVENTS_NATS_URL");
 	jsOptions_Init(&opts);
 	opts.Wait = JETSTREAM_MS;
-	if (natsConnection_JetStream(&app->js, bus_nats(b), &opts) != NATS_OK)
+	if (natsConnection_JetStream(&app->events.js, bus_nats(app->events.bus), &opts) != NATS_OK)
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (stream_wait(app->js, e) < 0)
+	if (stream_wait(app->events.js, e) < 0)
 		return -1;
-	return consumer_start(b, app->js, app->redis, &app->consumer, e);
+	consumer.conn = app->events;
+	return consumer_start(&consumer, &app->consumer, e);
 }
 
 void app_quiesce(void *closure)
@@ -55,7 +63,8 @@ void app_stop(void *closure)
 	struct app *app = closure;
 
 	redis_close(app->redis);
-	jsCtx_Destroy(app->js);
+	jsCtx_Destroy(app->events.js);
+	bus_close(app->events.bus);
 }
 
 int app_check_redis(void *closure, struct err *e)
@@ -71,5 +80,5 @@ int app_check_stream(void *closure, struct err *e)
 	struct app *app = closure;
 	struct stream_state state;
 
-	return stream_state(app->js, &state, e);
+	return stream_state(app->events.js, &state, e);
 }

@@ -2,6 +2,7 @@
 #define APP_H
 
 #include "store/redis.h"
+#include "stream.h"
 #include "svc/svc.h"
 
 struct consumer;
@@ -10,10 +11,10 @@ struct consumer;
  * app_stop(). Read-only once it serves; what it points to locks for itself. */
 struct app {
 	struct svc_common common;
-	const char *redis_url;
+	const char *redis_url, *events_nats_url;
 
 	struct redis *redis;
-	jsCtx *js; /* of the bus's connection; any thread */
+	struct stream_conn events;
 	struct consumer *consumer;
 };
 

@@ -25,9 +25,10 @@ struct consumer {
 	pthread_t thread;
 
 	/* The thread's own. */
-	struct bus *bus;
-	jsCtx *js;
+	struct stream_conn conn;
 	struct redis *redis;
+	struct outbox *outbox;
+	char me[INSTANCE_ID_SIZE];
 	bool has_lease;
 	long long renew_ms, sweep_ms; /* monotonic: next due */
 	long long complain_ms;        /* monotonic: until then a failure was said; 0: none was */
@@ -70,7 +71,7 @@ static int lease_keep(struct consumer *c, struct err *e)
 	if (c->has_lease && clock_mono_ms() < c->renew_ms)
 		return 0;
 	c->has_lease = false;
-	if (lease_take(c->redis, bus_instance_id(c->bus), &c->has_lease, e) < 0)
+	if (lease_take(c->redis, c->me, &c->has_lease, e) < 0)
 		return -1;
 	c->renew_ms = clock_mono_ms() + RENEW_MS;
 	if (had && !c->has_lease)
@@ -83,7 +84,7 @@ static uint64_t reconnects(struct consumer *c)
 {
 	uint64_t in_msgs, in_bytes, out_msgs, out_bytes, count = 0;
 
-	if (natsConnection_GetStats(bus_nats(c->bus), c->stats) == NATS_OK)
+	if (natsConnection_GetStats(bus_nats(c->conn.bus), c->stats) == NATS_OK)
 		(void)natsStatistics_GetCounts(c->stats, &in_msgs, &in_bytes, &out_msgs, &out_bytes,
 		                               &count);
 	return count;
@@ -93,70 +94,71 @@ static uint64_t reconnects(struct consumer *c)
  * one, and a session begins again from what is. */
 static int check_unbroken(struct consumer *c, struct err *e)
 {
-	if (bus_is_connected(c->bus) && reconnects(c) == c->session_reconnects)
+	if (bus_is_connected(c->conn.bus) && reconnects(c) == c->session_reconnects)
 		return 0;
 	return err_set(e, ERR_UNAVAILABLE, "the connection to the bus was lost");
 }
 
 /* Those of list that are not delivered yet; one that comes again has outlived its time for an
- * acknowledgement. */
-static int read_list(struct pull *p, const natsMsgList *list, struct stored *ret, size_t *ret_count,
-                     struct err *e)
+ * acknowledgement. One that did not come at all (cnats drops what it has no room for) must not be
+ * acknowledged with those behind it. */
+static int read_list(struct pull *p, const struct pull_list *list, struct stored *ret,
+                     size_t *ret_count, struct err *e)
 {
 	size_t count = 0;
 
-	for (int i = 0; i < list->Count; i++) {
-		if (stored_read(list->Msgs[i], p->stream_id, &ret[count], e) < 0)
+	for (size_t i = 0; i < list->count; i++) {
+		if (stored_read(list->msgs[i], p->stream_id, &ret[count], e) < 0)
 			return -1;
+		if (ret[count].delivered != p->delivered + 1)
+			return err_set(e, ERR_UNAVAILABLE, "a message of the stream did not come");
+		p->delivered++;
 		count += ret[count].position.seq > p->last_seq;
 	}
 	*ret_count = count;
 	return 0;
 }
 
-/* Delivers what was fetched; acknowledges as far as it came. */
-static int deliver_list(struct consumer *c, struct pull *p, natsMsgList *list, struct err *e)
+/* Gathers and sends, as long as the lease is held. */
+static int deliver_all(struct consumer *c, const struct stored *evs, size_t count, struct err *e)
+{
+	for (size_t i = 0; c->has_lease && i < count; i++)
+		if (lease_keep(c, e) < 0 || deliver(c->outbox, &evs[i], e) < 0)
+			return -1;
+	if (!c->has_lease) {
+		outbox_clear(c->outbox);
+		return 0;
+	}
+	return outbox_send(c->outbox, e);
+}
+
+/* Delivers what was fetched, and acknowledges it. */
+static int deliver_list(struct consumer *c, struct pull *p, const struct pull_list *list,
+                        struct err *e)
 {
 	OWN(arena) struct arena a = { .limit = BATCH_ARENA };
-	struct stored *evs = arena_alloc(&a, ((size_t)list->Count + 1) * sizeof(*evs));
-	struct err lost = ERR_INIT;
-	natsMsg *last = NULL;
+	struct stored *evs = arena_alloc(&a, (list->count + 1) * sizeof(*evs));
 	size_t count = 0;
-	int r = 0;
 
 	if (!evs)
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (read_list(p, list, evs, &count, e) < 0 || deliver_find(c->redis, evs, count, &a, e) < 0)
+	if (read_list(p, list, evs, &count, e) < 0 ||
+	    deliver_find(c->redis, evs, count, &a, e) < 0 || deliver_all(c, evs, count, e) < 0)
 		return -1;
-	for (size_t i = 0; r == 0 && i < count && c->has_lease; i++) {
-		r = lease_keep(c, e);
-		if (r == 0)
-			r = deliver(c->bus, &evs[i], e);
-		if (r < 0)
-			break;
-		p->last_seq = evs[i].position.seq;
-		last = evs[i].msg;
-	}
+	if (count == 0 || !c->has_lease)
+		return 0;
+	p->last_seq = evs[count - 1].position.seq;
 	/* A crash before this: the next session delivers them again, and gateways drop them. */
-	if (last && (check_unbroken(c, &lost) < 0 || pull_done(last, &lost) < 0) && r == 0) {
-		*e = lost;
-		return -1;
-	}
-	return r;
+	return check_unbroken(c, e) < 0 ? -1 : pull_done(p, evs[count - 1].msg, e);
 }
 
 static int one_batch(struct consumer *c, struct pull *p, struct err *e)
 {
-	natsMsgList list = { 0 };
-	int r;
+	OWN(pull_list) struct pull_list list = { .count = 0 };
 
-	if (check_unbroken(c, e) < 0)
+	if (check_unbroken(c, e) < 0 || pull_fetch(p, FETCH_MS, &list, e) < 0)
 		return -1;
-	r = pull_fetch(p, FETCH_MS, &list, e);
-	if (r == 0)
-		r = deliver_list(c, p, &list, e);
-	natsMsgList_Destroy(&list);
-	return r;
+	return list.count ? deliver_list(c, p, &list, e) : 0;
 }
 
 static int sweep(struct consumer *c, struct err *e)
@@ -174,7 +176,8 @@ static int session(struct consumer *c, struct err *e)
 	char seq[24];
 
 	c->session_reconnects = reconnects(c);
-	if (check_unbroken(c, e) < 0 || pull_open(c->js, bus_instance_id(c->bus), &p, e) < 0)
+	outbox_clear(c->outbox);
+	if (check_unbroken(c, e) < 0 || pull_open(&c->conn, c->me, &p, e) < 0)
 		return -1;
 	snprintf(seq, sizeof(seq), "%llu", (unsigned long long)p.last_seq);
 	log_info("delivering", "after", seq);
@@ -212,43 +215,51 @@ static void *run(void *closure)
 	}
 	/* Where it fails the lease ends by itself. */
 	if (c->has_lease)
-		(void)lease_give(c->redis, bus_instance_id(c->bus), &e);
+		(void)lease_give(c->redis, c->me, &e);
 	return NULL;
 }
 
 static void consumer_free(struct consumer *c)
 {
 	natsStatistics_Destroy(c->stats);
+	outbox_free(c->outbox);
 	pthread_cond_destroy(&c->wake);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
 
-int consumer_start(struct bus *b, jsCtx *js, struct redis *r, struct consumer **ret, struct err *e)
+static int consumer_init(struct consumer *c, const struct consumer_opt *opt, struct err *e)
 {
-	struct consumer *c = calloc(1, sizeof(*c));
 	pthread_condattr_t attr;
 
-	if (!c)
-		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (natsStatistics_Create(&c->stats) != NATS_OK) {
-		free(c);
-		return err_set(e, ERR_INTERNAL, "out of memory");
-	}
-	c->bus = b;
-	c->js = js;
-	c->redis = r;
+	c->conn = opt->conn;
+	c->redis = opt->redis;
+	snprintf(c->me, sizeof(c->me), "%s", opt->me);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&c->wake, &attr);
 	pthread_condattr_destroy(&attr);
-	if (pthread_create(&c->thread, NULL, run, c) != 0) {
+	if (natsStatistics_Create(&c->stats) != NATS_OK)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	return outbox_new(c->conn.bus, &c->outbox, e);
+}
+
+int consumer_start(const struct consumer_opt *opt, struct consumer **ret, struct err *e)
+{
+	struct consumer *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	r = consumer_init(c, opt, e);
+	if (r == 0 && pthread_create(&c->thread, NULL, run, c) != 0)
+		r = err_set(e, ERR_INTERNAL, "cannot start a thread");
+	if (r == 0)
+		*ret = c;
+	else
 		consumer_free(c);
-		return err_set(e, ERR_INTERNAL, "cannot start a thread");
-	}
-	*ret = c;
-	return 0;
+	return r;
 }
 
 void consumer_stop(struct consumer *c)

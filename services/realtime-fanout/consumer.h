@@ -1,8 +1,8 @@
 #ifndef CONSUMER_H
 #define CONSUMER_H
 
-#include "bus/bus.h"
 #include "store/redis.h"
+#include "stream.h"
 
 /*
  * The thread that delivers. Of several fanouts the holder of the lease does; the others wait for
@@ -11,7 +11,15 @@
  */
 struct consumer;
 
-int consumer_start(struct bus *b, jsCtx *js, struct redis *r, struct consumer **ret, struct err *e);
+#define INSTANCE_ID_SIZE 17
+
+struct consumer_opt {
+	struct stream_conn conn;
+	struct redis *redis;
+	const char *me; /* the process's id */
+};
+
+int consumer_start(const struct consumer_opt *opt, struct consumer **ret, struct err *e);
 void consumer_stop(struct consumer *c); /* gives up the lease; NULL is fine */
 
 #endif

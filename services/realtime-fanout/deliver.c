@@ -20,6 +20,7 @@ int stored_read(natsMsg *msg, const char *stream_id, struct stored *ret, struct 
 	*ret = (struct stored){ .msg = msg, .stored_ms = meta->Timestamp / 1000000 };
 	snprintf(ret->position.id, sizeof(ret->position.id), "%s", stream_id);
 	ret->position.seq = meta->Sequence.Stream;
+	ret->delivered = meta->Sequence.Consumer;
 	jsMsgMetaData_Destroy(meta);
 	return 0;
 }
@@ -46,28 +47,6 @@ int stored_frame(const struct stored *ev, const struct topic *topic, const char 
 	return frame_make(&in, ret, e);
 }
 
-static int tell(struct bus *b, const struct stored *ev, const struct recipient *to,
-                const char *gateway_id, const char *frame, struct err *e)
-{
-	OWN(nats_msg) natsMsg *msg = NULL;
-	char subject[96], position[POSITION_TEXT_SIZE];
-	const char *trace = header(ev->msg, "traceparent");
-	natsStatus s;
-
-	snprintf(subject, sizeof(subject), "zaki.rt.%s", gateway_id);
-	position_text(&ev->position, position);
-	s = natsMsg_Create(&msg, subject, NULL, frame, (int)strlen(frame));
-	if (s == NATS_OK)
-		s = natsMsgHeader_Set(msg, "Zaki-Topic", to->text);
-	if (s == NATS_OK)
-		s = natsMsgHeader_Set(msg, "Zaki-Position", position);
-	if (s == NATS_OK && trace[0])
-		s = natsMsgHeader_Set(msg, "traceparent", trace);
-	if (s == NATS_OK && topic_is_over(ev->event))
-		s = natsMsgHeader_Set(msg, "Zaki-Over", "1");
-	return s == NATS_OK ? bus_tell(b, msg, e) : err_set(e, ERR_INTERNAL, "out of memory");
-}
-
 static void pass_over(const struct stored *ev, const struct err *why)
 {
 	char position[POSITION_TEXT_SIZE];
@@ -77,16 +56,20 @@ static void pass_over(const struct stored *ev, const struct err *why)
 	         "position", position, "error", why->msg);
 }
 
-/* One message to each of the gateways. */
-static int send_all(struct bus *b, const struct stored *ev, const struct recipient *to,
+static int send_all(struct outbox *o, const struct stored *ev, const struct recipient *to,
                     struct err *e)
 {
 	OWN(json_text) char *frame = NULL;
+	struct delivery d = { .is_over = topic_is_over(ev->event) };
 
 	if (stored_frame(ev, &to->topic, ev->event, &frame, e) < 0)
 		return -1;
+	position_text(&ev->position, d.position);
+	memcpy(d.topic, to->text, sizeof(to->text));
+	d.frame = frame;
+	d.frame_len = strlen(frame);
 	for (size_t i = 0; i < to->gateways.count; i++)
-		if (tell(b, ev, to, to->gateways.ids[i], frame, e) < 0)
+		if (outbox_add(o, to->gateways.ids[i], &d, e) < 0)
 			return -1;
 	return 0;
 }
@@ -137,10 +120,10 @@ int deliver_find(struct redis *r, struct stored *evs, size_t count, struct arena
 	return 0;
 }
 
-int deliver(struct bus *b, const struct stored *ev, struct err *e)
+int deliver(struct outbox *o, const struct stored *ev, struct err *e)
 {
 	for (size_t i = 0; i < ev->to_count; i++) {
-		if (ev->to[i].gateways.count == 0 || send_all(b, ev, &ev->to[i], e) == 0)
+		if (ev->to[i].gateways.count == 0 || send_all(o, ev, &ev->to[i], e) == 0)
 			continue;
 		if (e->code == ERR_UNAVAILABLE || e->code == ERR_TIMEOUT)
 			return -1;

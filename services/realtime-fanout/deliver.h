@@ -3,6 +3,7 @@
 
 #include "bus/bus.h"
 #include "interest.h"
+#include "outbox.h"
 #include "position.h"
 #include "topic.h"
 
@@ -17,6 +18,7 @@ struct recipient {
 struct stored {
 	natsMsg *msg;
 	struct position position;
+	uint64_t delivered;  /* how many the consumer had sent with this one */
 	long long stored_ms; /* unix ms */
 
 	/* Of deliver_find(). */
@@ -40,10 +42,10 @@ int stored_frame(const struct stored *ev, const struct topic *topic, const char 
 int deliver_find(struct redis *r, struct stored *evs, size_t count, struct arena *a, struct err *e);
 
 /*
- * Sends one event to every gateway that listens to it. One that cannot be shown to anybody (no JSON,
- * too large) is passed over and logged. It fails where the bus does: nothing is known to have
- * arrived, and the event is to be tried again.
+ * Puts one event into the outbox for every gateway that listens to it. One that cannot be shown to
+ * anybody (no JSON, too large) is passed over and logged. It fails where the bus does: nothing is known
+ * to have arrived, and the event is to be tried again.
  */
-int deliver(struct bus *b, const struct stored *ev, struct err *e);
+int deliver(struct outbox *o, const struct stored *ev, struct err *e);
 
 #endif

@@ -56,9 +56,10 @@ static int subscribe(struct call *c, const struct topic *topic, const char *gate
 	char text[TOPIC_TEXT_SIZE];
 
 	topic_text(topic, text);
-	if (stream_state(app->js, &before, e) < 0 || state_read(c, topic, &out->state, e) < 0 ||
+	if (stream_state(app->events.js, &before, e) < 0 ||
+	    state_read(c, topic, &out->state, e) < 0 ||
 	    interest_add(app->redis, text, gateway_id, e) < 0 ||
-	    stream_state(app->js, ret_now, e) < 0)
+	    stream_state(app->events.js, ret_now, e) < 0)
 		return -1;
 	if (ret_now->last_seq == before.last_seq && strcmp(ret_now->id, before.id) == 0)
 		return 0;
@@ -83,7 +84,7 @@ int on_subscribe(struct call *c, struct err *e)
 	    (in->since && position_parse(in->since, &since, e) < 0) ||
 	    subscribe(c, &topic, in->gateway_id, &now, e) < 0)
 		return -1;
-	if (in->since && replay(app->js, &topic, &since, &now, &c->arena, &out->events, e) < 0)
+	if (in->since && replay(&app->events, &topic, &since, &now, &c->arena, &out->events, e) < 0)
 		return -1;
 
 	position = (struct position){ .seq = now.last_seq };

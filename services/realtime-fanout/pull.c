@@ -7,6 +7,7 @@
 #define ACK_WAIT_NS (30LL * 1000000000)
 #define PENDING_MAX (4 * PULL_BATCH)
 #define NAME_SIZE   64
+#define ASK_MS      5000 /* so long a request for more stays open */
 
 static void own_consumers(jsConsumerInfoList **list)
 {
@@ -50,18 +51,6 @@ static int consumer_add(jsCtx *js, const char *name, uint64_t floor_seq, struct 
 	                    "making a consumer", e);
 }
 
-static int bind_to(jsCtx *js, const char *name, natsSubscription **ret, struct err *e)
-{
-	jsSubOptions opts;
-	jsErrCode code = 0;
-
-	jsSubOptions_Init(&opts);
-	opts.Stream = STREAM_NAME;
-	opts.Consumer = name;
-	return stream_check(js_PullSubscribe(ret, js, STREAM_SUBJECTS, name, NULL, &opts, &code),
-	                    code, "reading the stream", e);
-}
-
 /* Those of sessions that are over. One that cannot be taken away now is met again. */
 static void others_remove(jsCtx *js, const jsConsumerInfoList *list)
 {
@@ -70,10 +59,11 @@ static void others_remove(jsCtx *js, const jsConsumerInfoList *list)
 			(void)js_DeleteConsumer(js, STREAM_NAME, list->List[i]->Name, NULL, NULL);
 }
 
-int pull_open(jsCtx *js, const char *me, struct pull *ret, struct err *e)
+int pull_open(const struct stream_conn *conn, const char *me, struct pull *ret, struct err *e)
 {
+	jsCtx *js = conn->js;
 	__attribute__((cleanup(own_consumers))) jsConsumerInfoList *list = NULL;
-	OWN(pull) struct pull p = { .js = js };
+	OWN(pull) struct pull p = { 0 };
 	char name[NAME_SIZE], random[9];
 	struct stream_state state;
 	jsErrCode code = 0;
@@ -95,29 +85,46 @@ int pull_open(jsCtx *js, const char *me, struct pull *ret, struct err *e)
 
 	random_hex(4, random);
 	snprintf(name, sizeof(name), NAME_PREFIX "%s-%s", me, random);
-	if (consumer_add(js, name, p.last_seq, e) < 0 || bind_to(js, name, &p.sub, e) < 0)
+	if (consumer_add(js, name, p.last_seq, e) < 0 ||
+	    fetch_open(conn->bus, name, &p.fetch, e) < 0)
 		return -1;
 	others_remove(js, list);
 	*ret = p;
-	p.sub = NULL;
+	p.fetch.sub = NULL;
 	return 0;
 }
 
 void pull_close(struct pull *p)
 {
-	natsSubscription_Destroy(p->sub);
-	p->sub = NULL;
+	fetch_close(&p->fetch);
 }
 
-int pull_fetch(struct pull *p, int wait_ms, natsMsgList *ret, struct err *e)
+int pull_fetch(struct pull *p, int wait_ms, struct pull_list *ret, struct err *e)
 {
-	jsErrCode code = 0;
-	natsStatus s = natsSubscription_Fetch(ret, p->sub, PULL_BATCH, wait_ms, &code);
+	ret->count = 0;
+	/* Before those that are there are looked at, so that the next ones come meanwhile. */
+	if (p->fetch.asked < PULL_BATCH / 2 && fetch_ask(&p->fetch, PULL_BATCH, ASK_MS, e) < 0)
+		return -1;
+	do {
+		natsMsg **msg = &ret->msgs[ret->count];
 
-	return s == NATS_TIMEOUT ? 0 : stream_check(s, code, "reading the stream", e);
+		if (fetch_next(&p->fetch, ret->count ? 0 : wait_ms, msg, e) < 0)
+			return -1;
+		if (!*msg)
+			break;
+	} while (++ret->count < PULL_BATCH);
+	return 0;
 }
 
-int pull_done(natsMsg *msg, struct err *e)
+void pull_list_done(struct pull_list *list)
 {
-	return stream_check(natsMsg_Ack(msg, NULL), 0, "acknowledging", e);
+	while (list->count > 0)
+		natsMsg_Destroy(list->msgs[--list->count]);
+}
+
+int pull_done(struct pull *p, natsMsg *msg, struct err *e)
+{
+	return stream_check(
+		natsConnection_PublishString(p->fetch.conn, natsMsg_GetReply(msg), "+ACK"), 0,
+		"acknowledging", e);
 }

@@ -1,7 +1,7 @@
 #ifndef PULL_H
 #define PULL_H
 
-#include "stream.h"
+#include "fetch.h"
 
 /*
  * Reads the stream from where delivery had come to. How far that was is the acknowledgement floor
@@ -13,26 +13,37 @@
 #define PULL_BATCH 256
 
 struct pull {
-	jsCtx *js;
-	natsSubscription *sub; /* NULL: not open */
+	struct fetch fetch;
 	char stream_id[POSITION_ID_SIZE];
-	uint64_t last_seq; /* of the last event that was delivered */
+	uint64_t last_seq;  /* of the last event that was delivered */
+	uint64_t delivered; /* how many messages the consumer has sent us */
+};
+
+struct pull_list {
+	natsMsg *msgs[PULL_BATCH];
+	size_t count;
 };
 
 /* A crash inside leaves a consumer too many, which the next session takes away. */
-int pull_open(jsCtx *js, const char *me, struct pull *ret, struct err *e);
+int pull_open(const struct stream_conn *conn, const char *me, struct pull *ret, struct err *e);
 void pull_close(struct pull *p); /* a zeroed one is fine */
 
-/* Up to PULL_BATCH messages, in order, after waiting for the first at most wait_ms; none is no
- * failure. The caller destroys *ret. */
-int pull_fetch(struct pull *p, int wait_ms, natsMsgList *ret, struct err *e);
+/* What is there, in order, after waiting for the first at most wait_ms; none is no failure. More are
+ * on their way meanwhile. *ret is to be done with also where it fails. */
+int pull_fetch(struct pull *p, int wait_ms, struct pull_list *ret, struct err *e);
+void pull_list_done(struct pull_list *list); /* a zeroed one is fine */
 
 /* All up to this message are done. Sent, not waited for: what is lost is delivered once more. */
-int pull_done(natsMsg *msg, struct err *e);
+int pull_done(struct pull *p, natsMsg *msg, struct err *e);
 
 static inline void own_pull(struct pull *p)
 {
 	pull_close(p);
+}
+
+static inline void own_pull_list(struct pull_list *list)
+{
+	pull_list_done(list);
 }
 
 #endif

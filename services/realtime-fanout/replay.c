@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "deliver.h"
+#include "fetch.h"
 
 #define BATCH       128
 #define REPLAY_MS   2000               /* for all of it */
@@ -55,26 +56,22 @@ static int gather_one(struct gather *g, natsMsg *msg, struct err *e)
 	return 0;
 }
 
-static int read_all(struct gather *g, natsSubscription *sub, uint64_t pending, struct err *e)
+static int read_all(struct gather *g, struct fetch *from, uint64_t pending, struct err *e)
 {
 	long long until_ms = clock_mono_ms() + REPLAY_MS;
 
 	while (pending > 0 && g->is_whole && !g->is_done) {
-		int want = pending < BATCH ? (int)pending : BATCH, r = 0;
-		long long left_ms = until_ms - clock_mono_ms();
-		natsMsgList list = { 0 };
-		jsErrCode code = 0;
+		int left_ms = (int)(until_ms - clock_mono_ms());
+		OWN(nats_msg) natsMsg *msg = NULL;
 
 		if (left_ms <= 0)
 			return err_set(e, ERR_UNAVAILABLE, "replay takes too long");
-		r = stream_check(natsSubscription_Fetch(&list, sub, want, left_ms, &code), code,
-		                 "replay", e);
-		for (int i = 0; r == 0 && i < list.Count; i++)
-			r = gather_one(g, list.Msgs[i], e);
-		pending -= (uint64_t)list.Count < pending ? (uint64_t)list.Count : pending;
-		natsMsgList_Destroy(&list);
-		if (r < 0)
+		if (from->asked <= 0 &&
+		    fetch_ask(from, pending < BATCH ? (int)pending : BATCH, left_ms, e) < 0)
 			return -1;
+		if (fetch_next(from, left_ms, &msg, e) < 0 || (msg && gather_one(g, msg, e) < 0))
+			return -1;
+		pending -= msg != NULL;
 	}
 	return 0;
 }
@@ -100,12 +97,9 @@ static int reader_open(jsCtx *js, const struct topic *topic, uint64_t after_seq,
 	                    e);
 }
 
-static int reader_read(jsCtx *js, struct gather *g, const jsConsumerInfo *info, struct err *e)
+static int reader_read(struct bus *b, struct gather *g, const jsConsumerInfo *info, struct err *e)
 {
-	natsSubscription *sub = NULL;
-	jsSubOptions opts;
-	jsErrCode code = 0;
-	int r;
+	OWN(fetch) struct fetch from = { 0 };
 
 	if (info->NumPending > REPLAY_EVENTS_MAX) {
 		g->is_whole = false;
@@ -113,20 +107,11 @@ static int reader_read(jsCtx *js, struct gather *g, const jsConsumerInfo *info, 
 	}
 	if (info->NumPending == 0)
 		return 0;
-	jsSubOptions_Init(&opts);
-	opts.Stream = STREAM_NAME;
-	opts.Consumer = info->Name;
-	opts.Config.MemoryStorage = true; /* cnats compares it with what the consumer has */
-	r = stream_check(
-		js_PullSubscribe(&sub, js, info->Config->FilterSubject, NULL, NULL, &opts, &code),
-		code, "replay", e);
-	if (r == 0)
-		r = read_all(g, sub, info->NumPending, e);
-	natsSubscription_Destroy(sub);
-	return r;
+	return fetch_open(b, info->Name, &from, e) < 0 ? -1
+	                                               : read_all(g, &from, info->NumPending, e);
 }
 
-int replay(jsCtx *js, const struct topic *topic, const struct position *since,
+int replay(const struct stream_conn *conn, const struct topic *topic, const struct position *since,
            const struct stream_state *now, struct arena *a, const char **ret_events, struct err *e)
 {
 	struct gather g = { .topic = topic, .now = now, .arena = a, .is_whole = true };
@@ -143,10 +128,10 @@ int replay(jsCtx *js, const struct topic *topic, const struct position *since,
 	gather_text(&g, "[");
 
 	if (since->seq < now->last_seq) {
-		if (reader_open(js, topic, since->seq, &info, e) < 0)
+		if (reader_open(conn->js, topic, since->seq, &info, e) < 0)
 			return -1;
-		r = reader_read(js, &g, info, e);
-		(void)js_DeleteConsumer(js, STREAM_NAME, info->Name, NULL, NULL);
+		r = reader_read(conn->bus, &g, info, e);
+		(void)js_DeleteConsumer(conn->js, STREAM_NAME, info->Name, NULL, NULL);
 		jsConsumerInfo_Destroy(info);
 		if (r < 0)
 			return -1;

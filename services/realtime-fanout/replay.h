@@ -14,7 +14,7 @@
  * another stream, is older than what the stream still has, or has too much behind it.
  * ERR_UNAVAILABLE: JetStream does not answer. Any thread.
  */
-int replay(jsCtx *js, const struct topic *topic, const struct position *since,
+int replay(const struct stream_conn *conn, const struct topic *topic, const struct position *since,
            const struct stream_state *now, struct arena *a, const char **ret_events, struct err *e);
 
 #endif

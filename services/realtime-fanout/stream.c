@@ -24,12 +24,12 @@ int stream_check(natsStatus s, jsErrCode code, const char *what, struct err *e)
 	}
 }
 
-static void fill(jsStreamConfig *cfg, const char **subjects)
+static void fill(jsStreamConfig *cfg, const char **names)
 {
-	subjects[0] = STREAM_SUBJECTS;
+	names[0] = STREAM_SUBJECTS;
 	jsStreamConfig_Init(cfg);
 	cfg->Name = STREAM_NAME;
-	cfg->Subjects = subjects;
+	cfg->Subjects = names;
 	cfg->SubjectsLen = 1;
 	cfg->Storage = js_FileStorage;
 	cfg->Retention = js_LimitsPolicy;
@@ -48,13 +48,13 @@ static bool is_as_wanted(const jsStreamConfig *have, const jsStreamConfig *want)
 
 int stream_make(jsCtx *js, struct err *e)
 {
-	const char *subjects[1];
+	const char *names[1];
 	jsStreamInfo *info = NULL;
 	jsStreamConfig cfg;
 	jsErrCode code = 0;
 	natsStatus s;
 
-	fill(&cfg, subjects);
+	fill(&cfg, names);
 	s = js_GetStreamInfo(&info, js, STREAM_NAME, NULL, &code);
 	if (s == NATS_NOT_FOUND)
 		s = js_AddStream(NULL, js, &cfg, NULL, &code);

@@ -3,12 +3,23 @@
 
 #include "position.h"
 
-#include <nats/nats.h>
+#include "bus/bus.h"
 
 /* The stream of all events, ZAKI_EVENTS: made here, filled by those to whom things happen. Any
  * thread. */
 #define STREAM_NAME     "ZAKI_EVENTS"
 #define STREAM_SUBJECTS "zaki.evt.>"
+
+/*
+ * A connection of its own, over which the stream is read and gateways are told, as a user that answers
+ * nobody. For a user that may answer nats-server 2.9 keeps the reply subject of each message for as long
+ * as it may be answered, and past 4,096 of them looks through all for each message more; each message of
+ * the stream has one, so that at a hundred events a second and more reading it became ever slower.
+ */
+struct stream_conn {
+	struct bus *bus;
+	jsCtx *js; /* of it */
+};
 
 struct stream_state {
 	char id[POSITION_ID_SIZE];

@@ -39,14 +39,19 @@ PUBLISH = [
     ("instance-manager", "zaki.evt.user.1.session_ended", False),
     ("instance-manager", "zaki.rpc.auth.user_get", False),
     ("instance-manager", "zaki.rt.gateway-1", False),
-    ("realtime-fanout", "zaki.rt.gateway-1", True),
+    ("realtime-fanout", "zaki.rt.gateway-1", False),
+    ("realtime-fanout-events", "zaki.rt.gateway-1", True),
+    ("realtime-fanout-events", "zaki.int.instance.state", False),
+    ("realtime-fanout-events", "zaki.evt.instance.1.status", False),
+    ("realtime-fanout-events", "_INBOX_gateway.forged", False),
     ("realtime-fanout", "zaki.int.instance.state", True),
     ("realtime-fanout", "zaki.evt.instance.1.status", False),
     ("realtime-fanout", "zaki.rpc.instance.get", False),
-    ("realtime-fanout", "$JS.API.STREAM.INFO.ZAKI_EVENTS", True),
-    ("realtime-fanout", "$JS.API.CONSUMER.CREATE.ZAKI_EVENTS", True),
-    ("realtime-fanout", "$JS.API.STREAM.DELETE.ZAKI_EVENTS", False),
-    ("realtime-fanout", "$JS.API.STREAM.CREATE.OTHER", False),
+    ("realtime-fanout", "$JS.API.STREAM.INFO.ZAKI_EVENTS", False),
+    ("realtime-fanout-events", "$JS.API.STREAM.INFO.ZAKI_EVENTS", True),
+    ("realtime-fanout-events", "$JS.API.CONSUMER.CREATE.ZAKI_EVENTS", True),
+    ("realtime-fanout-events", "$JS.API.STREAM.DELETE.ZAKI_EVENTS", False),
+    ("realtime-fanout-events", "$JS.API.STREAM.CREATE.OTHER", False),
     ("storage-backup", "zaki.evt.backup.1.status", True),
     ("storage-backup", "zaki.int.instance.hold", True),
     ("storage-backup", "zaki.int.auth.user_tier", True),
@@ -89,6 +94,10 @@ SUBSCRIBE = [
     ("realtime-fanout", "zaki.rpc.realtime.*", True),
     ("realtime-fanout", "zaki.evt.>", False),
     ("realtime-fanout", "_INBOX_auth.>", False),
+    ("realtime-fanout-events", "_INBOX_realtime-fanout-events.>", True),
+    ("realtime-fanout-events", "_INBOX_realtime-fanout.>", False),
+    ("realtime-fanout-events", "zaki.rpc.realtime.*", False),
+    ("realtime-fanout-events", "zaki.evt.>", False),
     ("storage-backup", "zaki.rpc.backup.*", True),
     ("storage-backup", "zaki.int.backup.*", True),
     ("zakictl", "zaki.int.backup.*", False),
@@ -159,12 +168,27 @@ def test_a_service_may_answer_what_it_was_asked(servers: Stack) -> None:
     assert not auth.publish(reply, b"again"), "one answer a question"
 
 
+def test_who_reads_the_stream_answers_nobody(servers: Stack) -> None:
+    """A user that may answer makes the server slower with each message that it is sent (nats.conf)."""
+    reader, operator = (NatsClient(servers.nats_url(user)) for user in ("realtime-fanout-events", "operator"))
+    gateway = NatsClient(servers.nats_url("gateway"))
+    assert operator.subscribe("zaki.rt.>") and gateway.subscribe("_INBOX_gateway.>")
+    assert reader.subscribe("_INBOX_realtime-fanout-events.>")
+    assert reader.publish("zaki.rt.some", b"{}", reply="_INBOX_gateway.one")
+    assert operator.next()[1] == "_INBOX_gateway.one"
+    assert not reader.publish("_INBOX_gateway.one", b"answer")
+    text = TEMPLATE.read_text()
+    own = text[text.index("user: realtime-fanout-events"):]
+    assert "allow_responses" not in own[:own.index("user:", 10)]
+
+
 def test_realtime_fanout_makes_the_stream_and_others_get_acks(servers: Stack) -> None:
-    fanout, manager = NatsClient(servers.nats_url("realtime-fanout")), NatsClient(servers.nats_url("instance-manager"))
-    assert fanout.subscribe("_INBOX_realtime-fanout.>") and manager.subscribe("_INBOX_instance-manager.>")
+    fanout, manager = (NatsClient(servers.nats_url(user)) for user in ("realtime-fanout-events", "instance-manager"))
+    assert fanout.subscribe("_INBOX_realtime-fanout-events.>") and manager.subscribe("_INBOX_instance-manager.>")
     config = {"name": "ZAKI_EVENTS", "subjects": ["zaki.evt.>"], "storage": "file", "num_replicas": 1,
               "retention": "limits", "max_bytes": 1 << 30, "max_age": 86400 * 10**9}
-    fanout.publish("$JS.API.STREAM.CREATE.ZAKI_EVENTS", json.dumps(config).encode(), "_INBOX_realtime-fanout.1")
+    fanout.publish("$JS.API.STREAM.CREATE.ZAKI_EVENTS", json.dumps(config).encode(),
+                   "_INBOX_realtime-fanout-events.1")
     assert "error" not in json.loads(fanout.next()[2])
     manager.publish("zaki.evt.instance.7.status", b"{}", "_INBOX_instance-manager.1")
     assert json.loads(manager.next()[2]) == {"stream": "ZAKI_EVENTS", "seq": 1}

@@ -14,7 +14,7 @@ from zaki.nats import Nats, Refused
 from zaki.suite import DAEMONS, Suite
 from zaki.tables import subjects
 
-USERS = (*DAEMONS, "zakictl", "operator")
+USERS = (*DAEMONS, "realtime-fanout-events", "zakictl", "operator")
 SERVES = {"auth": "auth", "instance": "instance-manager", "realtime": "realtime-fanout",
           "backup": "storage-backup"}
 
@@ -76,7 +76,8 @@ def test_the_operator_hears_all_and_says_nothing(suite: Suite) -> None:
     ("instance-manager", "zaki.evt.user.x.session_ended"), ("instance-manager", "zaki.rt.x"),
     ("instance-manager", "zaki.int.instance.purge_user"),
     ("realtime-fanout", "zaki.evt.instance.x.status"), ("realtime-fanout", "zaki.evt.user.x.session_ended"),
-    ("realtime-fanout", "zaki.int.instance.purge_user"),
+    ("realtime-fanout", "zaki.int.instance.purge_user"), ("realtime-fanout", "zaki.rt.x"),
+    ("realtime-fanout-events", "zaki.evt.instance.x.status"), ("realtime-fanout-events", "zaki.int.instance.state"),
     ("storage-backup", "zaki.evt.instance.x.status"), ("storage-backup", "zaki.evt.user.x.session_ended"),
     ("storage-backup", "zaki.int.instance.purge_user"),
 ])
@@ -84,7 +85,7 @@ def test_nobody_forges(suite: Suite, user: str, subject: str) -> None:
     assert not may_publish(suite, user, subject)
 
 
-@pytest.mark.parametrize("user", DAEMONS)
+@pytest.mark.parametrize("user", [*DAEMONS, "realtime-fanout-events"])
 def test_no_daemon_deletes_the_stream(suite: Suite, user: str) -> None:
     assert not may_publish(suite, user, "$JS.API.STREAM.DELETE.ZAKI_EVENTS")
     assert not may_publish(suite, user, "$JS.API.STREAM.PURGE.ZAKI_EVENTS")

@@ -12,7 +12,8 @@ from .secrets import Secrets
 from .users import server_user
 
 TEMPLATE = PROJECT / "deploy" / "nats" / "nats.conf"
-USERS = ("gateway", "auth", "instance-manager", "realtime-fanout", "storage-backup", "zakictl", "operator")
+USERS = ("gateway", "auth", "instance-manager", "realtime-fanout", "realtime-fanout-events", "storage-backup",
+         "zakictl", "operator")
 
 
 class Nats:

@@ -19,7 +19,7 @@ COMMON = ("NATS_URL", "BUS_KEY", "LOG_LEVEL", "BUS_WORKERS", "BUS_QUEUE_MAX")
 
 # What each daemon is given, and nothing else: a secret it has no use for it never sees.
 DAEMONS: dict[str, tuple[str, ...]] = {
-    "realtime-fanout": COMMON + ("REDIS_URL",),
+    "realtime-fanout": COMMON + ("REDIS_URL", "EVENTS_NATS_URL"),
     "auth": COMMON + ("DATABASE_URL", "REDIS_URL", "JWT_SECRET", "JWT_SECRET_PREVIOUS",
                       "HASH_WORKERS", "HASH_QUEUE_MAX", "PUBLIC_URL", "SMTP_URL", "SMTP_TLS", "MAIL_FROM",
                       "MAIL_DIR", "MAIL_RETRY_S", "REAUTH_S", "ACCOUNT_DELETION_GRACE_S", "IDENTITY_KEY", "IDENTITY_KEY_PREVIOUS"),
@@ -39,7 +39,7 @@ DAEMONS: dict[str, tuple[str, ...]] = {
         "WS_PER_USER", "WS_PING_S", "HTTP_THREADS"),
 }
 
-SECRET = {"NATS_URL", "BUS_KEY", "DATABASE_URL", "REDIS_URL", "JWT_SECRET", "JWT_SECRET_PREVIOUS",
+SECRET = {"NATS_URL", "EVENTS_NATS_URL", "BUS_KEY", "DATABASE_URL", "REDIS_URL", "JWT_SECRET", "JWT_SECRET_PREVIOUS",
           "ENCRYPTION_KEY", "DEFAULT_PROVIDER_API_KEY", "R2_ACCESS_KEY_ID", "R2_SECRET_ACCESS_KEY",
           "SMTP_URL", "IDENTITY_KEY", "IDENTITY_KEY_PREVIOUS"}
 

@@ -137,6 +137,8 @@ class Wiring:
         for role, user in pg.ROLES.items():
             if user == name:
                 values["DATABASE_URL"] = self.database_url(role)
+        if name == "realtime-fanout":
+            values["EVENTS_NATS_URL"] = self.nats_url(name if self.is_external("nats") else "realtime-fanout-events")
         if name == "auth" and not self.settings.get("MAIL_DIR"):
             user = daemon_user(name)
             values["MAIL_DIR"] = str(self.paths.own("mail", user.uid, user.gid))

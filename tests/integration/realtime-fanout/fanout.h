@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "bus/bus.h"
+#include "bus/delivery.h"
 #include "store/redis.h"
 
 #include <pthread.h>
@@ -86,29 +87,38 @@ static inline void take_frame(const cJSON *frame)
 	in.numbers[in.count++] = cJSON_IsNumber(n) ? (int)n->valuedouble : -1;
 }
 
-static inline void on_event(natsMsg *msg, void *ctx)
+/* Under the lock. */
+static inline void take_delivery(const struct delivery *d)
 {
 	OWN(json) cJSON *frame = NULL;
-	const char *position = NULL, *topic = NULL;
 	struct err e = ERR_INIT;
 
-	(void)ctx;
-	(void)natsMsgHeader_Get(msg, "Zaki-Position", &position);
-	(void)natsMsgHeader_Get(msg, "Zaki-Topic", &topic);
-	pthread_mutex_lock(&in.lock);
-	/* After its connection was lost a gateway takes nothing before it has caught up. */
-	if (reconnects() != in.reconnects) {
-		pthread_mutex_unlock(&in.lock);
-		return;
-	}
-	if (json_parse(natsMsg_GetData(msg), (size_t)natsMsg_GetDataLength(msg), &frame, &e) < 0 ||
-	    !position || !topic || strcmp(json_text(frame, "position"), position) != 0 ||
-	    strcmp(json_text(frame, "topic"), topic) != 0)
+	if (json_parse(d->frame, d->frame_len, &frame, &e) < 0 ||
+	    strcmp(json_text(frame, "position"), d->position) != 0 ||
+	    strcmp(json_text(frame, "topic"), d->topic) != 0)
 		in.wrong++;
 	else
 		take_frame(frame);
-	snprintf(in.last_frame, sizeof(in.last_frame), "%.*s", natsMsg_GetDataLength(msg),
-	         natsMsg_GetData(msg));
+	snprintf(in.last_frame, sizeof(in.last_frame), "%.*s", (int)d->frame_len, d->frame);
+}
+
+static inline void on_event(natsMsg *msg, void *ctx)
+{
+	const char *at = natsMsg_GetData(msg), *end = at + natsMsg_GetDataLength(msg);
+	struct err e = ERR_INIT;
+
+	(void)ctx;
+	pthread_mutex_lock(&in.lock);
+	/* After its connection was lost a gateway takes nothing before it has caught up. */
+	while (at < end && reconnects() == in.reconnects) {
+		struct delivery d;
+
+		if (delivery_read(&at, end, &d, &e) < 0) {
+			in.wrong++;
+			break;
+		}
+		take_delivery(&d);
+	}
 	pthread_mutex_unlock(&in.lock);
 }
 
@@ -391,6 +401,7 @@ static inline void environment(void)
 		fail_msg("%s is not built", f.bin);
 	snprintf(f.log, sizeof(f.log), "%s/fanout.log", f.nats.dir);
 	setenv("NATS_URL", f.nats.url, 1);
+	setenv("EVENTS_NATS_URL", f.nats.url, 1);
 	setenv("REDIS_URL", f.redis.url, 1);
 	setenv("BUS_KEY", BUS_KEY, 1);
 }

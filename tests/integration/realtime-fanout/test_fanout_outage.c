@@ -134,7 +134,7 @@ static void a_bad_setting_stops_the_start(void **state)
 		const char *name, *value;
 	} bad[] = {
 		{ "BUS_KEY", "short" },  { "REDIS_URL", "http://x" }, { "BUS_WORKERS", "0" },
-		{ "LOG_LEVEL", "loud" }, { "BUS_QUEUE_MAX", "many" },
+		{ "LOG_LEVEL", "loud" }, { "BUS_QUEUE_MAX", "many" }, { "EVENTS_NATS_URL", "nats" },
 	};
 
 	(void)state;

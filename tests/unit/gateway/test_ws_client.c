@@ -149,21 +149,44 @@ static void frames_leave_in_order(void **state)
 	assert_int_equal(c->queued_bytes, 0);
 }
 
+static void unstuff(void)
+{
+	while (peer_byte() >= 0)
+		continue;
+}
+
 static void one_that_takes_nothing_is_told_and_cut(void **state)
 {
 	OWN(client) struct ws_client *c = make();
 
 	(void)state;
+	while (send(c->fd, "stuffed", 7, MSG_DONTWAIT) > 0)
+		continue; /* its socket takes nothing more */
 	for (int i = 0; i < WS_QUEUE_MSGS_MAX; i++)
 		ws_client_send_event(c, text("x"));
 	assert_int_equal(c->close_code, 0);
 	ws_client_send_event(c, text("x"));
 	assert_int_equal(c->close_code, WS_CLOSE_TRY_LATER);
 	assert_int_equal(c->queued, 1);
+	unstuff();
 	assert_int_equal(close_code(c), WS_CLOSE_TRY_LATER);
 	c->heard_ms = c->kill_ms;
 	assert_false(ws_client_tick(c, c->kill_ms));
 	assert_true(ws_client_tick(c, c->kill_ms + 1));
+}
+
+/* However many events one round of the loop brings. */
+static void one_that_takes_all_is_not_cut(void **state)
+{
+	OWN(client) struct ws_client *c = make();
+
+	(void)state;
+	for (int i = 0; i < 4 * WS_QUEUE_MSGS_MAX; i++) {
+		ws_client_send_event(c, text("x"));
+		if (i % WS_QUEUE_MSGS_MAX == 0)
+			unstuff();
+	}
+	assert_int_equal(c->close_code, 0);
 }
 
 static void a_frame_that_is_half_out_is_finished_before_the_close(void **state)
@@ -456,6 +479,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_leave_in_order),
 		cmocka_unit_test(one_that_takes_nothing_is_told_and_cut),
+		cmocka_unit_test(one_that_takes_all_is_not_cut),
 		cmocka_unit_test(bytes_count_as_well),
 		cmocka_unit_test(no_event_comes_twice_or_late),
 		cmocka_unit_test(what_was_missed_comes_before_what_was_held),
