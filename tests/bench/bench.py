@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import platform
-import re
 import shutil
 import sys
 import tempfile
@@ -26,7 +24,7 @@ if "--build" in sys.argv[:-1]:
     os.environ["ZAKI_BIN"] = str(Path(sys.argv[sys.argv.index("--build") + 1]).absolute() / "release" / "bin")
 
 # pylint: disable=wrong-import-position
-from common import PROJECT, Bench, Section, table  # noqa: E402
+from common import PROJECT, Bench, Section, machine, table  # noqa: E402
 from engine import shared_engine  # noqa: E402
 
 REPORT = PROJECT / "docs" / "BENCHMARKS.md"
@@ -34,12 +32,6 @@ LOAD_AT_START = " ".join(f"{x:.2f}" for x in os.getloadavg())
 
 # In this order; daemons starts the suite's anew, and sockets has a suite of its own.
 SUBJECTS = ("rest", "backup", "login", "daemons", "sockets")
-
-
-def machine() -> str:
-    cpu = re.findall(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-    total = int(re.findall(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())[0]) / (1 << 20)
-    return f"{cpu[0] if cpu else platform.machine()}, {os.cpu_count()} cores, {total:.0f} GiB, Linux {platform.release()}"
 
 
 def report(sections: list[Section]) -> str:

@@ -11,6 +11,8 @@ those that it lists, in its order.
 from __future__ import annotations
 
 import os
+import platform
+import re
 import shutil
 import socket
 import subprocess
@@ -71,6 +73,12 @@ class Bench:
 
     def say(self, text: str) -> None:
         print(text, flush=True)
+
+
+def machine() -> str:
+    cpu = re.findall(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    total = int(re.findall(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text())[0]) / (1 << 20)
+    return f"{cpu[0] if cpu else platform.machine()}, {os.cpu_count()} cores, {total:.0f} GiB, Linux {platform.release()}"
 
 
 def verdict(good: bool) -> str:

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """`make soak`: sockets that come and go, events all the while; memory, threads and files of the gateway and
-realtime-fanout must stay flat, and no event may be lost or come twice. MINUTES says how long (15)."""
+realtime-fanout must stay flat, and no event may be lost or come twice. MINUTES says how long (15); of that
+length or longer it writes docs/SOAK.md."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -19,7 +21,7 @@ if "--build" in sys.argv[:-1]:
     os.environ["ZAKI_BIN"] = str(Path(sys.argv[sys.argv.index("--build") + 1]).absolute() / "release" / "bin")
 
 # pylint: disable=wrong-import-position
-from common import BIN, PROJECT, SETTINGS, Suite  # noqa: E402
+from common import BIN, PROJECT, SETTINGS, Suite, machine, table  # noqa: E402
 from engine import shared_engine  # noqa: E402
 from sockets import memory_kb  # noqa: E402
 from zaki.crowd import Crowd, Publisher, listeners  # noqa: E402
@@ -31,6 +33,7 @@ WARM = 0.25  # of the time, before what is kept for later is all there
 GROWTH = 1.10  # of the medians of the last third and of the first
 SLACK_KB = 2048
 WATCHED = ("gateway", "realtime-fanout")
+REPORT, REPORT_MINUTES = PROJECT / "docs" / "SOAK.md", 15
 
 
 @dataclass
@@ -47,21 +50,41 @@ def look(pid: int) -> Sample:
     return Sample(memory_kb(pid), len(list((proc / "task").iterdir())), len(list((proc / "fd").iterdir())))
 
 
-def judge(name: str, samples: list[Sample]) -> list[str]:
-    """What grew: the first third after the warming up beside the last."""
-    rest = samples[int(len(samples) * WARM):]
-    third = max(1, len(rest) // 3)
-    wrong = []
-    for what, slack in (("kb", SLACK_KB), ("threads", 0), ("files", SOCKETS // 20)):
-        first = statistics.median(getattr(s, what) for s in rest[:third])
-        last = statistics.median(getattr(s, what) for s in rest[-third:])
-        print(f"{name:<16} {what:<8} first third {first:10,.0f}   last third {last:10,.0f}")
-        if last > first * (GROWTH if what == "kb" else 1) + slack:
-            wrong.append(f"{name}: {what} grew from {first:,.0f} to {last:,.0f}")
-    return wrong
+@dataclass
+class Result:
+    """What came of it."""
+
+    wrong: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    told: str = ""
+
+    def judge(self, name: str, samples: list[Sample]) -> None:
+        """What grew: the first third after the warming up beside the last."""
+        rest = samples[int(len(samples) * WARM):]
+        third = max(1, len(rest) // 3)
+        for what, slack in (("kb", SLACK_KB), ("threads", 0), ("files", SOCKETS // 20)):
+            first = statistics.median(getattr(s, what) for s in rest[:third])
+            last = statistics.median(getattr(s, what) for s in rest[-third:])
+            grew = last > first * (GROWTH if what == "kb" else 1) + slack
+            most = max(getattr(s, what) for s in rest)
+            self.rows.append([name, {"kb": "memory of its own, KB", "files": "open files"}.get(what, what),
+                              f"{first:,.0f}", f"{last:,.0f}", f"{most:,.0f}", "**grew**" if grew else "flat"])
+            if grew:
+                self.wrong.append(f"{name}: {what} grew from {first:,.0f} to {last:,.0f}")
+
+    def report(self, minutes: float) -> str:
+        return "\n".join([
+            "# Soak", "",
+            f"Written by `make soak MINUTES={minutes:g}`; do not edit. {SOCKETS:,} sockets on one gateway, {CHURN} of them a second",
+            f"leave and come back with their last position; {RATE:.0f} events a second on {TOPICS} topics all the while. After the",
+            "first quarter of the time, medians of the first third of the rest beside those of its last third.", "",
+            f"- machine: {machine()}, shared with other work", f"- date: {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, when it ended",
+            f"- {self.told}", "",
+            *table(["process", "what", "first third", "last third", "most", ""], self.rows), "",
+            *[f"- **{w}**" for w in self.wrong]])
 
 
-def soak(minutes: float, folder: Path) -> list[str]:
+def soak(minutes: float, folder: Path) -> Result:
     suite = Suite({**SETTINGS, "WS_PER_USER": "100"}, supervise=False)
     samples: dict[str, list[Sample]] = {name: [] for name in WATCHED}
     try:
@@ -83,11 +106,13 @@ def soak(minutes: float, folder: Path) -> list[str]:
                         print(f"{seen['live']} live, {seen['churned']} gone and back, {seen['events']:,} events, "
                               f"p99 {seen['p99']:.0f} ms, gateway {samples['gateway'][-1]}", flush=True)
             seen = crowd.stats()
-        wrong = [w for name in WATCHED for w in judge(name, samples[name])]
-        wrong += [f"{seen[what]} {what}: {seen['first_wrong']}" for what in ("gaps", "twice", "errors") if seen[what]]
-        print(f"{seen['churned']} sockets came and went, {seen['events']:,} events, {publisher.sent:,} published, "
-              f"{seen['resyncs']} resyncs")
-        return wrong
+        result = Result()
+        for name in WATCHED:
+            result.judge(name, samples[name])
+        result.wrong += [f"{seen[what]} {what}: {seen['first_wrong']}" for what in ("gaps", "twice", "errors") if seen[what]]
+        result.told = (f"{seen['churned']:,} sockets left and came back; {publisher.sent:,} events published, {seen['events']:,} "
+                       f"received; {seen['gaps']} gaps, {seen['twice']} twice, {seen['resyncs']} resyncs")
+        return result
     finally:
         for line in suite.destroy():
             print(line, file=sys.stderr)
@@ -101,11 +126,14 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="zaki-soak-"))
     try:
         with shared_engine(args.build.absolute()):
-            wrong = soak(args.minutes, folder)
+            result = soak(args.minutes, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print("\n".join(wrong) if wrong else "flat")
-    return 1 if wrong else 0
+    text = result.report(args.minutes)
+    print(text)
+    if args.minutes >= REPORT_MINUTES:
+        REPORT.write_text(text)
+    return 1 if result.wrong else 0
 
 
 if __name__ == "__main__":
