@@ -2,6 +2,7 @@
 
 #define REMOVING_MS    500
 #define BACKOFF_MAX_MS 16000
+#define EXIT_KILLED    137 /* 128 + SIGKILL */
 
 /* While it boots it is looked at often, since a person waits. */
 #define BOOT_EARLY_MS      3000
@@ -99,49 +100,69 @@ static void decide_ended(struct decision *d, const struct sight *s)
 	decide_act(d, ACT_START, PLACE_TAKE);
 }
 
-/* It ended by itself, and the engine has started it again or is about to. True: nothing more is to
- * be judged now. */
+/* How a run ended that nobody asked to end, for people; *ret_is_memory: for lack of memory. code: -1
+ * when its status was not told of. */
+static void why_ended(const struct decision *d, const struct engine_state *c, int code, char *ret,
+                      size_t size, bool *ret_is_memory)
+{
+	bool is_told = d->next.exit_oom || (c->oom_killed && (code < 0 || code == EXIT_KILLED));
+	/* The engine may tell of the kernel's kill after the end, or not at all. What it kills itself
+	 * it does not start again by itself, so SIGKILL was the kernel's. */
+	bool is_guessed = code == EXIT_KILLED &&
+	                  (c->restart_count > 0 || c->item.status == ENGINE_RESTARTING);
+
+	*ret_is_memory = is_told || is_guessed;
+	if (is_told)
+		snprintf(ret, size, "it ran out of memory");
+	else if (is_guessed)
+		snprintf(ret, size, "the system killed it, as happens when memory runs out");
+	else if (code >= 0)
+		snprintf(ret, size, "it ended by itself (exit status %d)", code);
+	else
+		snprintf(ret, size, "it ended by itself");
+}
+
+/* It ended by itself, and the engine has started it again or is about to. True: that is what there
+ * is to say now. It is told before anything else of it is judged, for it may serve again already. */
 static bool decide_crashed(struct decision *d, const struct sight *s)
 {
 	const struct engine_state *c = &s->container;
 	bool is_between = c->item.status == ENGINE_RESTARTING;
 	int code = is_between ? c->exit_code : d->next.exit_code;
-	bool is_oom = d->next.exit_oom || (c->oom_killed && (code < 0 || code == 137));
+	bool is_memory = false;
 	char why[64];
 
 	/* An exit status that was told of without an end to be seen is another container's. */
-	if (c->finished_ms <= d->next.seen_end_ms)
+	if (c->finished_ms <= d->next.seen_end_ms) {
+		d->next.exit_code = -1;
 		return false;
+	}
 	if (code == DECIDE_EXIT_CONFIG) {
 		refused_config(d);
 		return true;
 	}
 
+	why_ended(d, c, code, why, sizeof(why), &is_memory);
 	d->next.seen_end_ms = c->finished_ms;
 	d->next.exit_code = -1;
 	d->next.exit_oom = false;
 	d->next.is_channel_up = false;
-	if (is_oom)
-		snprintf(why, sizeof(why), "it ran out of memory");
-	else if (code >= 0)
-		snprintf(why, sizeof(why), "it ended by itself (exit status %d)", code);
-	else
-		snprintf(why, sizeof(why), "it ended by itself");
 	if (!decide_may_restart(d, s->now_ms, why, true))
 		return true;
 
 	d->next.retry_at_ms = 0; /* the engine starts it, in its own time */
 	be_starting(d);
-	if (is_oom)
+	decide_wait(d, is_between ? BOOT_STEP_MS : BOOT_EARLY_STEP_MS);
+	if (is_memory)
 		decide_become(
 			d, d->next.status, CAUSE_MEMORY,
-			"The assistant ran out of memory (%d MiB) and was restarted. Give it more "
-			"memory if this comes back.",
-			d->next.memory_mib);
+			"The assistant was restarted: %s (it has %d MiB). Give it more memory "
+			"if this comes back.",
+			why, d->next.memory_mib);
 	else
 		decide_become(d, d->next.status, CAUSE_CRASH, "The assistant was restarted: %s.",
 		              why);
-	return false;
+	return true;
 }
 
 /* It lives, and is as it will be: whatever was under way has come to its end. */
@@ -158,6 +179,7 @@ static void up(struct decision *d, const struct sight *s, enum instance_status s
 	d->next.ready_run_ms = s->container.started_ms;
 	d->next.probe_misses = 0;
 	d->next.retry_at_ms = 0;
+	d->next.exit_oom = false; /* the kernel killed a process of its, and not itself */
 	d->place = PLACE_DROP;
 	decide_wait(d, DECIDE_CHECK_MS);
 }

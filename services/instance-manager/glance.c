@@ -7,6 +7,8 @@
 struct shown {
 	char id[UUID_SIZE], spec[CONTAINER_SPEC_SIZE];
 	bool is_believed;
+	bool is_settled;    /* inspected since */
+	long long named_at; /* what heard_count was when an event last named it */
 };
 
 /* lock guards all of it. */
@@ -16,6 +18,7 @@ struct glance {
 	size_t count;
 	long long taken_ms; /* monotonic; 0: none */
 	bool is_heard;      /* events are */
+	long long heard_count;
 
 	/* Named by events since glance_begin(); too many, and the whole list is not believed. */
 	long long begun_ms;
@@ -88,6 +91,12 @@ void glance_put(struct glance *g, const struct engine_item *items, size_t count)
 		qsort(list, kept, sizeof(*list), by_id);
 
 	pthread_mutex_lock(&g->lock);
+	for (size_t i = 0; i < kept; i++) {
+		const struct shown *before = find(g, list[i].id);
+
+		list[i].is_settled = before && before->is_settled;
+		list[i].named_at = before ? before->named_at : g->heard_count;
+	}
 	old = g->list;
 	g->list = list;
 	g->count = g->is_overrun ? 0 : kept;
@@ -107,14 +116,17 @@ void glance_touch(struct glance *g, const char *instance_id)
 	struct shown *s;
 
 	pthread_mutex_lock(&g->lock);
+	g->heard_count++;
 	if (!instance_id) {
 		g->is_heard = false;
 		g->count = 0;
 		g->is_overrun = true; /* of a list that is being asked for */
 	} else {
 		s = find(g, instance_id);
-		if (s)
-			s->is_believed = false;
+		if (s) {
+			s->is_believed = s->is_settled = false;
+			s->named_at = g->heard_count;
+		}
 		if (g->named_count < COUNT(g->named))
 			snprintf(g->named[g->named_count++], UUID_SIZE, "%s", instance_id);
 		else
@@ -130,6 +142,27 @@ void glance_hear(struct glance *g)
 	pthread_mutex_unlock(&g->lock);
 }
 
+long long glance_mark(struct glance *g)
+{
+	long long mark;
+
+	pthread_mutex_lock(&g->lock);
+	mark = g->heard_count;
+	pthread_mutex_unlock(&g->lock);
+	return mark;
+}
+
+void glance_settle(struct glance *g, const char *instance_id, long long mark)
+{
+	struct shown *s;
+
+	pthread_mutex_lock(&g->lock);
+	s = find(g, instance_id);
+	if (s && s->named_at <= mark)
+		s->is_settled = true;
+	pthread_mutex_unlock(&g->lock);
+}
+
 bool glance_is_running(struct glance *g, const char *instance_id, const char *spec)
 {
 	const struct shown *s;
@@ -138,7 +171,7 @@ bool glance_is_running(struct glance *g, const char *instance_id, const char *sp
 	pthread_mutex_lock(&g->lock);
 	if (g->is_heard && clock_mono_ms() - g->taken_ms < GLANCE_AGE_MS) {
 		s = find(g, instance_id);
-		is_running = s && s->is_believed && strcmp(s->spec, spec) == 0;
+		is_running = s && s->is_believed && s->is_settled && strcmp(s->spec, spec) == 0;
 	}
 	pthread_mutex_unlock(&g->lock);
 	return is_running;

@@ -196,8 +196,8 @@ static bool is_well(const struct instance *i)
 	return i->desired == INSTANCE_WANT_RUNNING && !i->is_held &&
 	       i->status == INSTANCE_RUNNING && i->operation == INSTANCE_OP_NONE &&
 	       i->is_channel_up && !i->reason[0] && !i->is_booting && !i->is_waiting &&
-	       !i->probe_misses && !i->retry_at_ms && !i->not_ready_since_ms &&
-	       i->restart_generation == i->applied_generation &&
+	       !i->probe_misses && !i->retry_at_ms && !i->not_ready_since_ms && i->exit_code < 0 &&
+	       !i->exit_oom && i->restart_generation == i->applied_generation &&
 	       i->config_generation == i->applied_config;
 }
 
@@ -224,6 +224,7 @@ static enum visit step(struct app *app, struct visit_row *v, const struct step_s
                        struct lease_seen *ret)
 {
 	struct err e = ERR_INIT;
+	long long mark = glance_mark(app->glance);
 	enum lease_written how;
 	struct decision d;
 	struct sight s;
@@ -246,6 +247,7 @@ static enum visit step(struct app *app, struct visit_row *v, const struct step_s
 	}
 	end_operation(&d);
 	if (!lease_is_news(&v->saved, &d)) {
+		glance_settle(app->glance, v->saved.id, mark);
 		seen(&v->saved, d.delay_ms, true, ret);
 		return VISIT_SEEN;
 	}

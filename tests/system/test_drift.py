@@ -27,6 +27,11 @@ def is_running(suite: Suite, instance: str) -> bool:
     return box(suite, instance).get("State") == "running"
 
 
+def limit(suite: Suite, instance: str) -> int:
+    now = box(suite, instance).get("Id")
+    return int(suite.engine.json("GET", f"/containers/{now}/json")["HostConfig"]["Memory"]) if now else 0
+
+
 def audited(suite: Suite, instance: str) -> list[dict[str, Any]]:
     return suite.sql("SELECT action, detail FROM audit_instance WHERE instance_id = %s AND actor = 'platform' "
                      "ORDER BY id", instance)
@@ -81,12 +86,7 @@ def test_a_container_changed_by_hand_is_made_anew(ada: Person, bot: Bot, suite: 
     change = {"Memory": 512 << 20, "MemorySwap": 512 << 20}
     told(suite, ada, instance, "container_changed",
          lambda: suite.engine.json("POST", f"/containers/{cid}/update", body=change))
-
-    def limit() -> int:
-        now = box(suite, instance).get("Id")
-        return suite.engine.json("GET", f"/containers/{now}/json")["HostConfig"]["Memory"] if now else 0
-
-    wait_until(lambda: limit() == 2 << 30, MEND_S)
+    wait_until(lambda: limit(suite, instance) == 2 << 30, MEND_S)
     ada.wait(instance, "running")
 
 
@@ -191,13 +191,15 @@ def test_a_token_that_is_refused_is_named(suite: Suite, ada: Person, bot: Bot) -
 
 def test_too_little_memory_is_named(suite: Suite, ada: Person, bot: Bot) -> None:
     instance = ada.running(bot)["id"]
+    expect(ada.api.patch(f"/instances/{instance}", {"memory_mib": 1024}), 200)
+    wait_until(lambda: limit(suite, instance) == 1 << 30, MEND_S)
     with suite.socket(ada.access_token) as ws:
         ws.subscribe(f"instance.{instance}")
         steer(suite, ada, instance, oom=True, once=True)
         told = ws.expect("instance.status", 60 * SLOW, lambda f: f["data"]["status_cause"] == "out_of_memory")
     assert "memory" in told["data"]["status_reason"]
     ada.wait(instance, "running")
-    assert "ran out of memory" in causes_told(ada, instance)
+    assert "memory" in causes_told(ada, instance)
 
 
 def test_channels_that_are_held_back_are_begun(suite: Suite, ada: Person, bot: Bot) -> None:
@@ -234,3 +236,17 @@ def test_a_crash_is_got_over(suite: Suite, ada: Person, bot: Bot) -> None:
     wait_until(lambda: suite.engine.json("GET", f"/containers/{cid}/json")["RestartCount"] >= 1, 20, "a restart")
     ada.wait(instance, "running")
     assert expect(ada.api.get(f"/instances/{instance}"), 200)["desired"] == "running"
+
+
+@pytest.mark.disturbs
+def test_a_crash_that_nobody_watched_is_told(suite: Suite, ada: Person, bot: Bot) -> None:
+    instance = ada.running(bot)["id"]
+    cid = box(suite, instance)["Id"]
+    with suite.socket(ada.access_token) as ws:
+        ws.subscribe(f"instance.{instance}")
+        with suite.killed("instance-manager"):
+            steer(suite, ada, instance, exit_after_ms=0, exit_code=3, once=True)
+            wait_until(lambda: suite.engine.json("GET", f"/containers/{cid}/json")["RestartCount"] >= 1, 20, "a restart")
+            wait_until(lambda: is_running(suite, instance), 20)
+        ws.expect("instance.status", 30 * SLOW, lambda f: f["data"]["status_cause"] == "crashed")
+    ada.wait(instance, "running")

@@ -40,6 +40,7 @@ struct watch {
 	int64_t stop_at_ms; /* 0 until SIGTERM */
 	int signal_fd;
 	int listen_fd; /* -1 until live_ms have passed */
+	bool is_eating;
 	pthread_t telegram;
 };
 
@@ -193,11 +194,13 @@ static long long memory_limit(void)
 	return INT64_MAX;
 }
 
-/* Takes memory until the kernel ends the process, as OpenClaw does in too small a container. */
-static void run_out_of_memory(void)
+/* Takes memory until the kernel ends the process, as OpenClaw does in too small a container: it
+ * answers all the while, for on a busy machine that may last. */
+static void *run_out_of_memory(void *unused)
 {
 	long long limit = memory_limit();
 
+	(void)unused;
 	if (limit > OOM_LIMIT_MAX) {
 		stub_log("no memory limit below 4 GiB: exits with 137 instead of filling the host");
 		_exit(137);
@@ -211,6 +214,18 @@ static void run_out_of_memory(void)
 			_exit(137);
 		memset(p, 1, OOM_STEP);
 	}
+}
+
+static void start_eating(struct watch *w)
+{
+	pthread_t thread;
+
+	if (w->is_eating)
+		return;
+	if (pthread_create(&thread, NULL, run_out_of_memory, NULL) != 0)
+		abort();
+	pthread_detach(thread);
+	w->is_eating = true;
 }
 
 static void shut_down(struct watch *w)
@@ -262,19 +277,20 @@ static int run_timers(struct watch *w)
 		_exit(steer.exit_code);
 	}
 	if (steer.oom_after_ms >= 0 && now >= w->steer_ms + steer.oom_after_ms)
-		run_out_of_memory();
+		start_eating(w);
 	if (w->listen_fd < 0 && now >= s->started_ms + steer.live_ms) {
 		w->listen_fd = gateway_listen(&conf);
 		if (w->listen_fd < 0)
 			_exit(1);
 		stub_log("[gateway] http server listening on port %d", conf.port);
 	}
-	const int64_t due[] = {
-		w->stop_at_ms ? w->stop_at_ms : INT64_MAX,
-		steer.exit_after_ms >= 0 ? w->steer_ms + steer.exit_after_ms : INT64_MAX,
-		steer.oom_after_ms >= 0 ? w->steer_ms + steer.oom_after_ms : INT64_MAX,
-		w->listen_fd < 0 ? s->started_ms + steer.live_ms : INT64_MAX
-	};
+	const int64_t due[] = { w->stop_at_ms ? w->stop_at_ms : INT64_MAX,
+		                steer.exit_after_ms >= 0 ? w->steer_ms + steer.exit_after_ms
+		                                         : INT64_MAX,
+		                steer.oom_after_ms >= 0 && !w->is_eating
+		                        ? w->steer_ms + steer.oom_after_ms
+		                        : INT64_MAX,
+		                w->listen_fd < 0 ? s->started_ms + steer.live_ms : INT64_MAX };
 
 	for (size_t i = 0; i < sizeof(due) / sizeof(due[0]); i++) {
 		if (due[i] - now < next)

@@ -26,7 +26,7 @@ static const struct decide_case {
 	bool exit_oom;
 	enum engine_status container;
 	bool is_foreign, is_other_spec, is_other_memory, oom_killed;
-	int container_exit;
+	int container_exit, engine_restarts;
 	long long started_s, finished_s, now_s;
 	bool has_probe;
 	enum probe_verdict verdict;
@@ -128,7 +128,7 @@ static const struct decide_case {
 
 	/* troubles of its own */
 	{ "crashed, and started by the engine", ROW(RUNNING, RUNNING), RUNS, .finished_s = 9, .exit_code = 1, .now_s = 500,
-	  .action = ACT_NONE, .next = INSTANCE_RESTARTING, .reason = "exit status 1", .needs_probe = true, .is_counted = true },
+	  .action = ACT_NONE, .next = INSTANCE_RESTARTING, .reason = "exit status 1", .is_counted = true },
 	{ "crashed, between two tries of the engine", ROW(RUNNING, RUNNING), .container = ENGINE_RESTARTING, .container_exit = 3, .finished_s = 30, .now_s = 500,
 	  .action = ACT_NONE, .next = INSTANCE_RESTARTING, .reason = "exit status 3", .is_counted = true },
 	{ "that end is accounted for", ROW(RUNNING, RUNNING), RUNS, .finished_s = 9, .seen_end_s = 9, .now_s = 500, PROBED(READY),
@@ -136,11 +136,23 @@ static const struct decide_case {
 	{ "crashed for the fifth time", ROW(RUNNING, RUNNING), .restarts = 4, RUNS, .finished_s = 9, .exit_code = 1, .now_s = 500,
 	  .action = ACT_STOP, .next = INSTANCE_ERROR, .place = PLACE_DROP, .reason = "five times", .is_counted = true },
 	{ "out of memory", ROW(RUNNING, RUNNING), RUNS, .finished_s = 9, .exit_code = 137, .oom_killed = true, .now_s = 500,
-	  .action = ACT_NONE, .next = INSTANCE_RESTARTING, .reason = "ran out of memory", .needs_probe = true, .is_counted = true },
+	  .action = ACT_NONE, .next = INSTANCE_RESTARTING, .reason = "ran out of memory", .is_counted = true },
 	{ "out of memory, by the event", ROW(RUNNING, RUNNING), RUNS, .finished_s = 9, .exit_code = 137, .exit_oom = true, .now_s = 500,
-	  .action = ACT_NONE, .next = INSTANCE_RESTARTING, .reason = "ran out of memory", .needs_probe = true, .is_counted = true },
+	  .action = ACT_NONE, .next = INSTANCE_RESTARTING, .reason = "ran out of memory", .is_counted = true },
+	{ "out of memory, and serving again before it was looked at", ROW(RUNNING, RUNNING), RUNS, .finished_s = 9, .exit_code = 137, .exit_oom = true, .now_s = 500, PROBED(READY),
+	  .action = ACT_NONE, .next = INSTANCE_RESTARTING, .reason = "ran out of memory", .is_counted = true },
+	{ "out of memory, while nobody listened", ROW(RUNNING, RUNNING), RUNS, .finished_s = 9, .oom_killed = true, .engine_restarts = 1, .now_s = 500, PROBED(READY),
+	  .action = ACT_NONE, .next = INSTANCE_RESTARTING, .reason = "ran out of memory", .is_counted = true },
+	{ "killed, and the engine does not say why", ROW(RUNNING, RUNNING), RUNS, .finished_s = 9, .exit_code = 137, .engine_restarts = 1, .now_s = 500,
+	  .action = ACT_NONE, .next = INSTANCE_RESTARTING, .reason = "as happens when memory runs out", .is_counted = true },
+	{ "killed, between two tries of the engine", ROW(RUNNING, RUNNING), .container = ENGINE_RESTARTING, .container_exit = 137, .finished_s = 30, .now_s = 500,
+	  .action = ACT_NONE, .next = INSTANCE_RESTARTING, .reason = "as happens when memory runs out", .is_counted = true },
+	{ "killed by whoever restarted it", ROW(RUNNING, RUNNING), RUNS, .finished_s = 9, .exit_code = 137, .now_s = 500,
+	  .action = ACT_NONE, .next = INSTANCE_RESTARTING, .reason = "exit status 137", .is_counted = true },
+	{ "lack of memory that a process of its ended by", ROW(RUNNING, RUNNING), RUNS, .exit_oom = true, .now_s = 500, PROBED(READY),
+	  .action = ACT_NONE, .next = INSTANCE_RUNNING, .place = PLACE_DROP, .reason = "" },
 	{ "out of memory once, now something else", ROW(RUNNING, RUNNING), RUNS, .finished_s = 9, .exit_code = 1, .oom_killed = true, .now_s = 500,
-	  .action = ACT_NONE, .next = INSTANCE_RESTARTING, .reason = "exit status 1", .needs_probe = true, .is_counted = true },
+	  .action = ACT_NONE, .next = INSTANCE_RESTARTING, .reason = "exit status 1", .is_counted = true },
 	{ "config refused, seen between tries", ROW(RUNNING, STARTING), .container = ENGINE_RESTARTING, .container_exit = 78, .finished_s = 30, .now_s = 500,
 	  .action = ACT_STOP, .next = INSTANCE_ERROR, .place = PLACE_DROP, .reason = "refused its configuration" },
 	{ "config refused, told by the event", ROW(RUNNING, STARTING), RUNS, .finished_s = 9, .exit_code = 78, .now_s = 500,
@@ -211,6 +223,7 @@ static struct sight sight_of(const struct decide_case *k)
 			.item = { .status = k->container, .is_ours = !k->is_foreign },
 			.exit_code = k->container_exit,
 			.oom_killed = k->oom_killed,
+			.restart_count = k->engine_restarts,
 			.started_ms = k->started_s ? AT(k->started_s) : 0,
 			.finished_ms = k->finished_s ? AT(k->finished_s) : 0,
 			.memory_mib = k->is_other_memory ? 512 : 2048,
@@ -249,6 +262,9 @@ static void each_case_has_one_answer(void **state)
 			assert_string_equal(d.next.reason, "");
 		else if (k->reason && !strstr(d.next.reason, k->reason))
 			fail_msg("'%s' is not in '%s'", k->reason, d.next.reason);
+		/* What was told of an end is used up with it, and does not name the next one. */
+		if (d.next.status == INSTANCE_RUNNING && k->has_probe && k->verdict == PROBE_READY)
+			assert_true(d.next.exit_code < 0 && !d.next.exit_oom);
 		/* What is drift is told, and what waits waits for a time. */
 		assert_int_equal(d.drift != DRIFT_NONE, d.drift_text != NULL);
 		assert_true(d.action != ACT_NONE || d.needs_probe || d.delay_ms > 0);

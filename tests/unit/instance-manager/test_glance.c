@@ -16,6 +16,12 @@ static struct engine_item item(const char *id, enum engine_status status)
 	return i;
 }
 
+static void settle(struct glance *g)
+{
+	glance_settle(g, ONE, glance_mark(g));
+	glance_settle(g, TWO, glance_mark(g));
+}
+
 static int setup(void **state)
 {
 	struct engine_item items[] = { item(TWO, ENGINE_RUNNING), item(ONE, ENGINE_RUNNING) };
@@ -27,6 +33,7 @@ static int setup(void **state)
 	glance_hear(g);
 	glance_begin(g);
 	glance_put(g, items, COUNT(items));
+	settle(g);
 	*state = g;
 	return 0;
 }
@@ -68,8 +75,54 @@ static void nothing_is_while_events_are_not_heard(void **state)
 	glance_put(g, &one, 1);
 	assert_false(glance_is_running(g, ONE, SPEC));
 	glance_hear(g);
+	settle(g);
 	assert_true(glance_is_running(g, ONE, SPEC));
 	assert_false(glance_is_running(g, TWO, SPEC));
+}
+
+/* It ended and runs again; the list was asked for before anybody had a look. */
+static void a_list_does_not_hide_what_an_event_told(void **state)
+{
+	struct engine_item items[] = { item(ONE, ENGINE_RUNNING), item(TWO, ENGINE_RUNNING) };
+	struct glance *g = *state;
+
+	glance_touch(g, ONE);
+	glance_begin(g);
+	glance_put(g, items, COUNT(items));
+	assert_false(glance_is_running(g, ONE, SPEC));
+	assert_true(glance_is_running(g, TWO, SPEC));
+	settle(g);
+	assert_true(glance_is_running(g, ONE, SPEC));
+}
+
+static void an_inspection_does_not_hide_what_came_during_it(void **state)
+{
+	struct engine_item one = item(ONE, ENGINE_RUNNING);
+	struct glance *g = *state;
+	long long mark = glance_mark(g);
+
+	glance_touch(g, ONE);
+	glance_settle(g, ONE, mark);
+	glance_begin(g);
+	glance_put(g, &one, 1);
+	assert_false(glance_is_running(g, ONE, SPEC));
+}
+
+/* What happened in a gap of the events may not be told of afterwards. */
+static void after_a_gap_each_is_inspected(void **state)
+{
+	struct engine_item one = item(ONE, ENGINE_RUNNING);
+	struct glance *g = *state;
+	long long mark = glance_mark(g);
+
+	glance_touch(g, NULL);
+	glance_hear(g);
+	glance_begin(g);
+	glance_put(g, &one, 1);
+	glance_settle(g, ONE, mark); /* of before it */
+	assert_false(glance_is_running(g, ONE, SPEC));
+	settle(g);
+	assert_true(glance_is_running(g, ONE, SPEC));
 }
 
 static void events_during_a_list_outweigh_it(void **state)
@@ -133,6 +186,9 @@ int main(void)
 		TEST(what_runs_as_it_should_is_believed),
 		TEST(what_an_event_named_is_not),
 		TEST(nothing_is_while_events_are_not_heard),
+		TEST(a_list_does_not_hide_what_an_event_told),
+		TEST(an_inspection_does_not_hide_what_came_during_it),
+		TEST(after_a_gap_each_is_inspected),
 		TEST(events_during_a_list_outweigh_it),
 		TEST(a_list_that_the_stream_broke_during_is_not_believed),
 		TEST(too_many_events_outweigh_the_whole_list),
