@@ -4,18 +4,14 @@
 #include "mail/courier.h"
 #include "mail/deliver.h"
 #include "revoked.h"
-#include "store/migrate.h"
-#include "store/once.h"
+#include "svc/postgres.h"
+#include "svc/replies.h"
 #include "sweep.h"
-
-#include "base/clock.h"
-#include "base/log.h"
 
 #include <liboath/oath.h>
 #include <sodium.h>
 
-#define BACKGROUND  4     /* connections for keeper, deletion, sweep and courier */
-#define DATABASE_MS 30000 /* how long a start waits for PostgreSQL */
+#define BACKGROUND  4 /* connections for keeper, deletion, sweep and courier */
 #define REDIS_CONNS 8
 
 static size_t connections(const struct app *app)
@@ -24,22 +20,6 @@ static size_t connections(const struct app *app)
 	long long hash = app->hash_workers ? app->hash_workers : cores > 0 ? cores : 1;
 
 	return (size_t)(app->common.bus_workers + hash + BACKGROUND);
-}
-
-/* A database that is not up yet is waited for; one with another schema stops the start. */
-static int check_schema(struct app *app, struct err *e)
-{
-	long long until_ms = clock_mono_ms() + DATABASE_MS;
-
-	for (;;) {
-		OWN(pg_conn) struct pg_conn *c = NULL;
-
-		if (pg_take(app->db, &c, e) == 0 && migrate_check(c, "auth", e) == 0)
-			return 0;
-		if (e->code != ERR_UNAVAILABLE || clock_mono_ms() > until_ms)
-			return -1;
-		clock_sleep_ms(200);
-	}
 }
 
 static int open_keys(struct app *app, struct err *e)
@@ -69,7 +49,7 @@ int app_start(void *ctx, struct bus *b, struct err *e)
 	struct app *app = ctx;
 
 	app->bus = b;
-	if (check_schema(app, e) < 0)
+	if (postgres_wait(app->db, "auth", e) < 0)
 		return -1;
 	/* The keeper first: the others wake it. */
 	if (ticker_start(revoked_keep, app, KEEPER_PERIOD_MS, &app->keeper, e) < 0 ||
@@ -112,11 +92,8 @@ void app_stop(void *ctx)
 int app_check_postgres(void *ctx, struct err *e)
 {
 	struct app *app = ctx;
-	OWN(pg_conn) struct pg_conn *c = NULL;
 
-	if (pg_take(app->db, &c, e) < 0)
-		return -1;
-	return pg_query(c, "SELECT 1", NULL, 0, NULL, e);
+	return postgres_check(app->db, e);
 }
 
 int app_check_redis(void *ctx, struct err *e)
@@ -127,33 +104,16 @@ int app_check_redis(void *ctx, struct err *e)
 	return REDIS_CALL(app->redis, &reply, e, "PING");
 }
 
-/* A claim is its call's, among all that run now: no two calls of a process share an address, no two
- * processes an id. */
-struct once_ask app_once_ask(const struct call *c, char owner[64])
+static struct replies replies_of(const struct call *c)
 {
-	snprintf(owner, 64, "%s %p", bus_instance_id(c->bus), (const void *)c);
-	return (struct once_ask){
-		.table = ONCE_AUTH,
-		.scope = c->ctx.user_id[0] ? c->ctx.user_id : "anonymous",
-		.key = c->ctx.idempotency_key,
-		.subject = c->subject->name,
-		.request_hash = c->request_hash,
-		.owner = owner,
-	};
+	return (struct replies){ ONCE_AUTH, ((struct app *)c->app)->db };
 }
 
-static int begin_once(struct call *call, struct bus_stored *ret, struct err *e)
+static int begin_once(struct call *c, struct bus_stored *ret, struct err *e)
 {
-	struct app *app = call->app;
-	OWN(pg_conn) struct pg_conn *c = NULL;
-	char owner[64];
-	struct once_ask ask = app_once_ask(call, owner);
-	struct once_answer before = { 0 };
+	const struct replies r = replies_of(c);
 
-	if (pg_take(app->db, &c, e) < 0 || once_begin(c, &ask, &call->arena, &before, e) < 0)
-		return -1;
-	*ret = (struct bus_stored){ before.status, before.reply };
-	return 0;
+	return replies_begin(&r, c, ret, e);
 }
 
 /* Whom the answer tells of, so that it goes when they do. */
@@ -166,18 +126,12 @@ static const char *about(const struct call *call)
 	return call->subject->out == &wire_auth_tokens && tokens->user ? tokens->user->id : NULL;
 }
 
-static void finish_once(struct call *call, int status, const char *reply)
+static void finish_once(struct call *c, int status, const char *reply)
 {
-	struct app *app = call->app;
-	OWN(pg_conn) struct pg_conn *c = NULL;
-	char owner[64];
-	struct once_ask ask = app_once_ask(call, owner);
-	struct once_answer answer = { status, reply };
-	struct err e = ERR_INIT;
+	const struct replies r = replies_of(c);
+	const struct once_answer answer = { status, reply };
 
-	/* The answer goes out all the same; the claim is open to the same request again later. */
-	if (pg_take(app->db, &c, &e) < 0 || once_finish(c, &ask, &answer, about(call), &e) < 0)
-		log_warn("answer is not kept for its Idempotency-Key", "error", e.msg);
+	replies_finish(&r, c, &answer, about(c));
 }
 
 const struct bus_once app_once = { .begin = begin_once, .finish = finish_once };

@@ -53,9 +53,6 @@ int app_check_postgres(void *app, struct err *e);
 int app_check_redis(void *app, struct err *e);
 extern const struct bus_once app_once;
 
-/* The claim of a call that has an Idempotency-Key; it points at owner. */
-struct once_ask app_once_ask(const struct call *c, char owner[64]);
-
 bus_handler on_register, on_login;                                 /* sign_in.c; POOL_HASH */
 bus_handler on_refresh, on_logout, on_ws_ticket, on_session_check; /* on_session.c */
 bus_handler on_user_get, on_user_update, on_user_delete, on_user_restore,

@@ -12,6 +12,7 @@
 #include "user.h"
 
 #include "base/fault.h"
+#include "svc/replies.h"
 
 static const char sql_is_taken[] = "SELECT 1 FROM users WHERE email = $1";
 
@@ -34,8 +35,8 @@ static int user_slot(struct call *c, struct auth_tokens *out, struct err *e)
 static int made_before(const struct call *call, struct pg_conn *c, char ret[UUID_SIZE],
                        struct err *e)
 {
-	char owner[64];
-	const struct once_ask ask = app_once_ask(call, owner);
+	char owner[REPLIES_OWNER_SIZE];
+	const struct once_ask ask = replies_ask(ONCE_AUTH, call, owner);
 
 	ret[0] = '\0';
 	return call->ctx.idempotency_key[0] ? once_made(c, &ask, ret, e) : 0;
@@ -87,8 +88,8 @@ static int create(struct call *call, const char *const params[3], struct auth_to
 	OWN(pg_conn) struct pg_conn *c = NULL;
 	OWN(pg_tx) struct pg_tx tx = { 0 };
 	OWN(pg_result) PGresult *res = NULL;
-	char owner[64];
-	const struct once_ask ask = app_once_ask(call, owner);
+	char owner[REPLIES_OWNER_SIZE];
+	const struct once_ask ask = replies_ask(ONCE_AUTH, call, owner);
 
 	if (pg_take(app->db, &c, e) < 0 || pg_begin(c, &tx, e) < 0)
 		return -1;

@@ -1,37 +1,19 @@
 #include "app.h"
 
-#include "base/log.h"
-#include "store/once.h"
+#include "svc/replies.h"
 
 /* Replies to calls with an Idempotency-Key, in the table idempotency_instance. */
 
-#define OWNER_SIZE 48
-
-/* A call has its place in memory alone, and the process its name on the bus. */
-static struct once_ask ask_of(const struct call *c, char owner[OWNER_SIZE])
+static struct replies replies_of(const struct call *c)
 {
-	snprintf(owner, OWNER_SIZE, "%s.%p", bus_instance_id(c->bus), (const void *)c);
-	return (struct once_ask){ .table = ONCE_INSTANCE,
-		                  .scope = c->ctx.user_id[0] ? c->ctx.user_id : "anonymous",
-		                  .key = c->ctx.idempotency_key,
-		                  .subject = c->subject->name,
-		                  .request_hash = c->request_hash,
-		                  .owner = owner };
+	return (struct replies){ ONCE_INSTANCE, ((struct app *)c->app)->db };
 }
 
 static int begin(struct call *c, struct bus_stored *ret, struct err *e)
 {
-	struct app *app = c->app;
-	char owner[OWNER_SIZE];
-	struct once_ask ask = ask_of(c, owner);
-	OWN(pg_conn) struct pg_conn *db = NULL;
-	struct once_answer answer;
+	const struct replies r = replies_of(c);
 
-	if (pg_take(app->db, &db, e) < 0 || once_begin(db, &ask, &c->arena, &answer, e) < 0)
-		return -1;
-	ret->status = answer.status;
-	ret->reply = answer.reply;
-	return 0;
+	return replies_begin(&r, c, ret, e);
 }
 
 /* The instance that an answer tells of: when it is deleted, so is the answer. */
@@ -44,17 +26,10 @@ static const char *about(const struct call *c, int status)
 
 static void finish(struct call *c, int status, const char *reply)
 {
-	struct app *app = c->app;
-	char owner[OWNER_SIZE];
-	struct once_ask ask = ask_of(c, owner);
-	OWN(pg_conn) struct pg_conn *db = NULL;
+	const struct replies r = replies_of(c);
 	const struct once_answer answer = { status, reply };
-	struct err e = ERR_INIT;
 
-	/* The claim stays; it is taken over once it is old, and what it did can be repeated. */
-	if (pg_take(app->db, &db, &e) < 0 ||
-	    once_finish(db, &ask, &answer, about(c, status), &e) < 0)
-		log_warn("a reply could not be kept for its Idempotency-Key", "error", e.msg);
+	replies_finish(&r, c, &answer, about(c, status));
 }
 
 const struct bus_once app_once = { begin, finish };

@@ -10,15 +10,12 @@
 #include "reconcile.h"
 #include "watch.h"
 
-#include "base/clock.h"
 #include "base/log.h"
-#include "store/migrate.h"
+#include "svc/postgres.h"
 
 #include <errno.h>
 #include <fcntl.h>
 
-#define DATABASE_WAIT_MS 30000 /* as long as for the bus */
-#define DATABASE_STEP_MS 250
 #define DATABASE_SPARE   10 /* connections beside those of the handlers */
 #define OUTSIDE_IDLE     8
 #define PROBE_CONNECT_MS 1000
@@ -68,20 +65,6 @@ int app_check(void *ctx, struct err *e)
 	return vault_new(&key, 1, &app->vault, e);
 }
 
-/* The database may come up after us, as on a machine that has just started. */
-static int database_wait(struct app *app, struct pg_conn **ret, struct err *e)
-{
-	long long until_ms = clock_mono_ms() + DATABASE_WAIT_MS;
-
-	while (pg_take(app->db, ret, e) < 0) {
-		if (e->code != ERR_UNAVAILABLE || clock_mono_ms() > until_ms)
-			return -1;
-		clock_sleep_ms(DATABASE_STEP_MS);
-	}
-	*e = ERR_INIT;
-	return 0;
-}
-
 static int database_open(struct app *app, struct err *e)
 {
 	static const char sql[] = "SELECT id FROM platform";
@@ -93,7 +76,7 @@ static int database_open(struct app *app, struct err *e)
 
 	snprintf(name, sizeof(name), LEASE_APP "%s", bus_instance_id(app->bus));
 	if (pg_pool_open(app->database_url, name, size, &app->db, e) < 0 ||
-	    database_wait(app, &c, e) < 0 || migrate_check(c, "instance-manager", e) < 0 ||
+	    postgres_wait(app->db, "instance-manager", e) < 0 || pg_take(app->db, &c, e) < 0 ||
 	    lease_void_dead(c, e) < 0 || pg_query(c, sql, NULL, 0, &res, e) < 0)
 		return -1;
 	if (PQntuples(res) != 1)
@@ -228,13 +211,9 @@ void app_wake(struct app *app)
 
 int app_check_postgres(void *ctx, struct err *e)
 {
-	static const char sql[] = "SELECT 1";
 	struct app *app = ctx;
-	OWN(pg_conn) struct pg_conn *c = NULL;
 
-	if (pg_take(app->db, &c, e) < 0)
-		return -1;
-	return pg_query(c, sql, NULL, 0, NULL, e);
+	return postgres_check(app->db, e);
 }
 
 int app_check_engine(void *ctx, struct err *e)

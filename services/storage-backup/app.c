@@ -5,11 +5,8 @@
 #include "store_watch.h"
 #include "work.h"
 
-#include "base/clock.h"
-#include "store/migrate.h"
+#include "svc/postgres.h"
 
-#define DATABASE_WAIT_MS 30000 /* a start waits so long for PostgreSQL */
-#define DATABASE_STEP_MS 250
 #define DATABASE_SPARE   6 /* connections beside those of handlers and workers */
 #define LEARN_AT_ONCE_MS (1LL << 40)
 #define SCRATCH          ".scratch"
@@ -26,27 +23,17 @@ int app_check(void *ctx, struct err *e)
 	return 0;
 }
 
-/* A database that is not up yet is waited for; one with another schema stops the start. */
 static int database_open(struct app *app, struct err *e)
 {
 	size_t size =
 		(size_t)(app->common.bus_workers + app->store_workers + app->backups_at_once) +
 		DATABASE_SPARE;
-	long long until_ms = clock_mono_ms() + DATABASE_WAIT_MS;
 	char name[64];
 
 	snprintf(name, sizeof(name), JOB_APP "%s", bus_instance_id(app->bus));
-	if (pg_pool_open(app->database_url, name, size, &app->db, e) < 0)
-		return -1;
-	for (;;) {
-		OWN(pg_conn) struct pg_conn *c = NULL;
-
-		if (pg_take(app->db, &c, e) == 0 && migrate_check(c, "storage-backup", e) == 0)
-			return 0;
-		if (e->code != ERR_UNAVAILABLE || clock_mono_ms() > until_ms)
-			return -1;
-		clock_sleep_ms(DATABASE_STEP_MS);
-	}
+	return pg_pool_open(app->database_url, name, size, &app->db, e) < 0
+	               ? -1
+	               : postgres_wait(app->db, "storage-backup", e);
 }
 
 /* Both check their settings and ask nothing of an S3. */
@@ -104,13 +91,9 @@ void app_wake(struct app *app)
 
 int app_check_postgres(void *ctx, struct err *e)
 {
-	static const char sql[] = "SELECT 1";
 	struct app *app = ctx;
-	OWN(pg_conn) struct pg_conn *c = NULL;
 
-	if (pg_take(app->db, &c, e) < 0)
-		return -1;
-	return pg_query(c, sql, NULL, 0, NULL, e);
+	return postgres_check(app->db, e);
 }
 
 int app_check_storage(void *ctx, struct err *e)
