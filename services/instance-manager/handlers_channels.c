@@ -10,19 +10,12 @@
 #include "base/fault.h"
 #include "base/json.h"
 
-#define TELEGRAM   "telegram"
-#define ACCOUNT    "default"
-#define PROBE_MS   3000
-#define REASON_MAX 500
-#define LINK_HEAD  "https://t.me/"
-
-static int ask(struct call *c, const struct link_place *at, const char *method, const cJSON *params,
-               cJSON **ret, struct err *e)
-{
-	const struct ask a = { c->app, &c->ctx, at, method, params, 0 };
-
-	return ask_gateway(&a, ret, e);
-}
+#define TELEGRAM     "telegram"
+#define ACCOUNT      "default"
+#define PROBE_MS     3000
+#define REASON_MAX   500
+#define PAIRINGS_MAX 100
+#define LINK_HEAD    "https://t.me/"
 
 /* ---- channels ----------------------------------------------------------------------------------- */
 
@@ -89,7 +82,7 @@ int on_channel_list(struct call *c, struct err *e)
 	channel_stored(c, &at.instance, &out->items[0]);
 	if (!at.is_up)
 		return 0;
-	if (ask(c, &at, "channels.status", params, &got, e) < 0)
+	if (ask_call(c, &at, "channels.status", params, &got, e) < 0)
 		return -1;
 	channel_live(c, got, &out->items[0]);
 	return 0;
@@ -97,8 +90,9 @@ int on_channel_list(struct call *c, struct err *e)
 
 /* ---- who asks ----------------------------------------------------------------------------------- */
 
-static bool pairing_read(struct arena *a, const cJSON *r, struct pairing_view *v)
+static bool pairing_read(struct arena *a, const cJSON *r, void *ret)
 {
+	struct pairing_view *v = ret;
 	const cJSON *meta = read_at(r, "metadata");
 
 	*v = (struct pairing_view){ 0 };
@@ -114,12 +108,12 @@ static bool pairing_read(struct arena *a, const cJSON *r, struct pairing_view *v
 
 int on_pairing_list(struct call *c, struct err *e)
 {
+	static const struct read_kind asking = { PAIRINGS_MAX, sizeof(struct pairing_view),
+		                                 pairing_read };
 	const struct instance_ref *in = CALL_IN(c, instance_ref);
 	struct pairing_list *out = CALL_OUT(c, pairing_list);
 	OWN(json) cJSON *got = NULL;
 	struct link_place at;
-	const cJSON *list;
-	size_t count;
 
 	if (ask_find(c, in->instance_id, &at, e) < 0)
 		return -1;
@@ -127,16 +121,10 @@ int on_pairing_list(struct call *c, struct err *e)
 	out->as_of = read_as_of(&c->arena, &at);
 	if (!at.is_up)
 		return 0;
-	if (ask(c, &at, "channels.pairing.list", NULL, &got, e) < 0)
+	if (ask_call(c, &at, "channels.pairing.list", NULL, &got, e) < 0)
 		return -1;
-	list = read_at(got, "requests");
-	out->items = read_list(&c->arena, list, 100, sizeof(*out->items), &count);
-	if (!out->items)
-		return err_set(e, ERR_INTERNAL, "out of memory");
-	for (size_t i = 0; i < count; i++)
-		out->items_count += pairing_read(&c->arena, cJSON_GetArrayItem(list, (int)i),
-		                                 &out->items[out->items_count]);
-	return 0;
+	out->items = read_each(&c->arena, read_at(got, "requests"), &asking, &out->items_count);
+	return out->items ? 0 : err_set(e, ERR_INTERNAL, "out of memory");
 }
 
 /* Approves or dismisses; the sender's id in the arena. */
@@ -151,7 +139,7 @@ static int settle(struct call *c, const struct link_place *at, const char *metho
 	    !cJSON_AddStringToObject(params, "requestId", code) ||
 	    (is_approval && !cJSON_AddTrueToObject(params, "notify")))
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (ask(c, at, method, params, &got, e) < 0)
+	if (ask_call(c, at, method, params, &got, e) < 0)
 		/* Unknown to the gateway: settled before, run out, or never there. */
 		return e->code == ERR_INVALID
 		               ? err_set(e, ERR_NOT_FOUND, "nobody asks with this code")

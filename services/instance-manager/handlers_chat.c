@@ -15,14 +15,6 @@
 #define RUN_BYTES    16
 #define RUN_SIZE     (2 * RUN_BYTES + 1)
 
-static int ask(struct call *c, const struct link_place *at, const char *method, const cJSON *params,
-               cJSON **ret, struct err *e)
-{
-	const struct ask a = { c->app, &c->ctx, at, method, params, 0 };
-
-	return ask_gateway(&a, ret, e);
-}
-
 /* The same Idempotency-Key gives the same run, which the gateway starts once: a claim that a crash
  * left behind is taken over and asks again. */
 static const char *run_of(const struct call *c, char buf[RUN_SIZE])
@@ -76,7 +68,7 @@ int on_chat_send(struct call *c, struct err *e)
 	    !cJSON_AddStringToObject(params, "message", in->message) ||
 	    !cJSON_AddStringToObject(params, "idempotencyKey", run_of(c, run)))
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (ask(c, &at, "chat.send", params, &got, e) < 0)
+	if (ask_call(c, &at, "chat.send", params, &got, e) < 0)
 		return -1;
 	/* A crash here: it runs, and the same request again finds it. */
 	fault_point("chat.sent");
@@ -98,7 +90,7 @@ int on_chat_stop(struct call *c, struct err *e)
 	if (!cJSON_AddStringToObject(params, "sessionKey", out->session_key) ||
 	    (in->run_id && !cJSON_AddStringToObject(params, "runId", in->run_id)))
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (ask(c, &at, "chat.abort", params, &got, e) < 0)
+	if (ask_call(c, &at, "chat.abort", params, &got, e) < 0)
 		return -1;
 	out->stopped = cJSON_IsTrue(read_at(got, "aborted"));
 	return 0;

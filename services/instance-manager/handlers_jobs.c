@@ -12,14 +12,6 @@
 #define TASKS_MAX   100
 #define RUNS_NORMAL 20
 
-static int ask(struct call *c, const struct link_place *at, const char *method, const cJSON *params,
-               cJSON **ret, struct err *e)
-{
-	const struct ask a = { c->app, &c->ctx, at, method, params, 0 };
-
-	return ask_gateway(&a, ret, e);
-}
-
 static int find(struct call *c, const char *id, struct link_place *at, struct err *e)
 {
 	return ask_find(c, id, at, e) < 0 ? -1 : ask_need_up(at, e);
@@ -91,8 +83,9 @@ static bool message_add(cJSON *to, const char *message)
 
 /* ---- jobs --------------------------------------------------------------------------------------- */
 
-static bool job_read(struct arena *a, const cJSON *j, struct job_view *v)
+static bool job_read(struct arena *a, const cJSON *j, void *ret)
 {
+	struct job_view *v = ret;
 	const cJSON *state = read_at(j, "state"), *payload = read_at(j, "payload");
 	const char *title = read_line(a, j, "displayName", 255);
 
@@ -122,13 +115,12 @@ static int job_order(const void *a, const void *b)
 
 int on_job_list(struct call *c, struct err *e)
 {
+	static const struct read_kind jobs = { JOBS_MAX, sizeof(struct job_view), job_read };
 	const struct instance_ref *in = CALL_IN(c, instance_ref);
 	struct job_list *out = CALL_OUT(c, job_list);
 	OWN(json) cJSON *params = cJSON_CreateObject();
 	OWN(json) cJSON *got = NULL;
 	struct link_place at;
-	const cJSON *list;
-	size_t count;
 
 	if (ask_find(c, in->instance_id, &at, e) < 0)
 		return -1;
@@ -138,15 +130,11 @@ int on_job_list(struct call *c, struct err *e)
 		return 0;
 	if (!cJSON_AddTrueToObject(params, "includeDisabled"))
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (ask(c, &at, "cron.list", params, &got, e) < 0)
+	if (ask_call(c, &at, "cron.list", params, &got, e) < 0)
 		return -1;
-	list = read_at(got, "jobs");
-	out->items = read_list(&c->arena, list, JOBS_MAX, sizeof(*out->items), &count);
+	out->items = read_each(&c->arena, read_at(got, "jobs"), &jobs, &out->items_count);
 	if (!out->items)
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	for (size_t i = 0; i < count; i++)
-		out->items_count += job_read(&c->arena, cJSON_GetArrayItem(list, (int)i),
-		                             &out->items[out->items_count]);
 	qsort(out->items, out->items_count, sizeof(*out->items), job_order);
 	return 0;
 }
@@ -173,7 +161,7 @@ int on_job_add(struct call *c, struct err *e)
 	    !cJSON_AddStringToObject(params, "sessionTarget", "isolated") ||
 	    !message_add(params, in->message) || !cJSON_AddStringToObject(delivery, "mode", mode))
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (ask(c, &at, "cron.add", params, &got, e) < 0)
+	if (ask_call(c, &at, "cron.add", params, &got, e) < 0)
 		return -1;
 	return job_answer(c, got, CALL_OUT(c, job_view), e);
 }
@@ -196,7 +184,7 @@ int on_job_edit(struct call *c, struct err *e)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	if (!patch->child)
 		return err_field(e, "name", "nothing to change is given");
-	if (ask(c, &at, "cron.update", params, &got, e) < 0)
+	if (ask_call(c, &at, "cron.update", params, &got, e) < 0)
 		return -1;
 	return job_answer(c, got, CALL_OUT(c, job_view), e);
 }
@@ -213,7 +201,7 @@ static int job_ask(struct call *c, const struct job_ref *in, const char *method,
 	if (!cJSON_AddStringToObject(params, "id", in->job_id) ||
 	    (mode && !cJSON_AddStringToObject(params, "mode", mode)))
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	return ask(c, &at, method, params, ret, e);
+	return ask_call(c, &at, method, params, ret, e);
 }
 
 int on_job_remove(struct call *c, struct err *e)
@@ -236,10 +224,12 @@ int on_job_run(struct call *c, struct err *e)
 	return 0;
 }
 
-static bool run_read(struct arena *a, const cJSON *r, const char *job_id, struct job_run_view *v)
+static bool run_read(struct arena *a, const cJSON *r, void *ret)
 {
+	struct job_run_view *v = ret;
+
 	*v = (struct job_run_view){ 0 };
-	v->job_id = word_or(a, r, "jobId", 128, job_id);
+	v->job_id = read_word(a, r, "jobId", 128);
 	v->status = word_or(a, r, "status", 64, "unknown");
 	v->started_at = read_time(a, r, "runAtMs");
 	if (!v->started_at)
@@ -253,13 +243,12 @@ static bool run_read(struct arena *a, const cJSON *r, const char *job_id, struct
 
 int on_job_runs(struct call *c, struct err *e)
 {
+	static const struct read_kind runs = { RUNS_MAX, sizeof(struct job_run_view), run_read };
 	const struct job_runs_req *in = CALL_IN(c, job_runs_req);
 	struct job_run_list *out = CALL_OUT(c, job_run_list);
 	OWN(json) cJSON *params = cJSON_CreateObject();
 	OWN(json) cJSON *got = NULL;
 	struct link_place at;
-	const cJSON *list;
-	size_t count;
 
 	if (find(c, in->instance_id, &at, e) < 0)
 		return -1;
@@ -267,22 +256,23 @@ int on_job_runs(struct call *c, struct err *e)
 	    !cJSON_AddNumberToObject(params, "limit",
 	                             (double)(in->has_limit ? in->limit : RUNS_NORMAL)))
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (ask(c, &at, "cron.runs", params, &got, e) < 0)
+	if (ask_call(c, &at, "cron.runs", params, &got, e) < 0)
 		return -1;
-	list = read_at(got, "entries");
-	out->items = read_list(&c->arena, list, RUNS_MAX, sizeof(*out->items), &count);
+	out->items = read_each(&c->arena, read_at(got, "entries"), &runs, &out->items_count);
 	if (!out->items)
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	for (size_t i = 0; i < count; i++)
-		out->items_count += run_read(&c->arena, cJSON_GetArrayItem(list, (int)i),
-		                             in->job_id, &out->items[out->items_count]);
+	for (size_t i = 0; i < out->items_count; i++)
+		if (!out->items[i].job_id)
+			out->items[i].job_id = in->job_id;
 	return 0;
 }
 
 /* ---- tasks -------------------------------------------------------------------------------------- */
 
-static bool task_read(struct arena *a, const cJSON *t, struct task_view *v)
+static bool task_read(struct arena *a, const cJSON *t, void *ret)
 {
+	struct task_view *v = ret;
+
 	*v = (struct task_view){ 0 };
 	v->id = read_word(a, t, "id", 128);
 	v->kind = word_or(a, t, "kind", 64, "task");
@@ -299,12 +289,11 @@ static bool task_read(struct arena *a, const cJSON *t, struct task_view *v)
 
 int on_task_list(struct call *c, struct err *e)
 {
+	static const struct read_kind tasks = { TASKS_MAX, sizeof(struct task_view), task_read };
 	const struct instance_ref *in = CALL_IN(c, instance_ref);
 	struct task_list *out = CALL_OUT(c, task_list);
 	OWN(json) cJSON *got = NULL;
 	struct link_place at;
-	const cJSON *list;
-	size_t count;
 
 	if (ask_find(c, in->instance_id, &at, e) < 0)
 		return -1;
@@ -312,14 +301,8 @@ int on_task_list(struct call *c, struct err *e)
 	out->as_of = read_as_of(&c->arena, &at);
 	if (!at.is_up)
 		return 0;
-	if (ask(c, &at, "tasks.list", NULL, &got, e) < 0)
+	if (ask_call(c, &at, "tasks.list", NULL, &got, e) < 0)
 		return -1;
-	list = read_at(got, "tasks");
-	out->items = read_list(&c->arena, list, TASKS_MAX, sizeof(*out->items), &count);
-	if (!out->items)
-		return err_set(e, ERR_INTERNAL, "out of memory");
-	for (size_t i = 0; i < count; i++)
-		out->items_count += task_read(&c->arena, cJSON_GetArrayItem(list, (int)i),
-		                              &out->items[out->items_count]);
-	return 0;
+	out->items = read_each(&c->arena, read_at(got, "tasks"), &tasks, &out->items_count);
+	return out->items ? 0 : err_set(e, ERR_INTERNAL, "out of memory");
 }

@@ -49,14 +49,6 @@ static int load(struct call *c, const char *id, const char *key, struct session_
 	return session_load(db, c->ctx.user_id, id, key, &c->arena, ret, e);
 }
 
-static int ask(struct call *c, const struct link_place *at, const char *method, const cJSON *params,
-               cJSON **ret, struct err *e)
-{
-	const struct ask a = { c->app, &c->ctx, at, method, params, 0 };
-
-	return ask_gateway(&a, ret, e);
-}
-
 /* ---- messages ----------------------------------------------------------------------------------- */
 
 /* A cursor is how many of the latest were shown. Messages that came since then shift the rest: some
@@ -85,7 +77,7 @@ static int history(struct call *c, const struct link_place *at, const char *key,
 	    !cJSON_AddNumberToObject(params, "limit", (double)limit) ||
 	    (offset && !cJSON_AddNumberToObject(params, "offset", (double)offset)))
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	return ask(c, at, "chat.history", params, ret, e);
+	return ask_call(c, at, "chat.history", params, ret, e);
 }
 
 static bool message_read(struct arena *a, const cJSON *m, char *text, struct message_view *ret)
@@ -197,7 +189,7 @@ int on_session_rename(struct call *c, struct err *e)
 	if (!cJSON_AddStringToObject(params, "key", in->session_key) ||
 	    !cJSON_AddStringToObject(params, "label", in->title))
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (ask(c, &at, "sessions.patch", params, &got, e) < 0)
+	if (ask_call(c, &at, "sessions.patch", params, &got, e) < 0)
 		return -1;
 	/* The gateway's own event writes it down, and tells of it. */
 	out->title = in->title;
@@ -221,7 +213,7 @@ int on_session_delete(struct call *c, struct err *e)
 	if (!cJSON_AddStringToObject(params, "key", in->session_key) ||
 	    !cJSON_AddTrueToObject(params, "deleteTranscript"))
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (ask(c, &at, "sessions.delete", params, &got, e) < 0)
+	if (ask_call(c, &at, "sessions.delete", params, &got, e) < 0)
 		return -1;
 	w = (struct session_write){ at.holder, in->instance_id, c->ctx.trace_id };
 	if (pg_take(app->db, &db, e) < 0 ||

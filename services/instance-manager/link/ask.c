@@ -77,6 +77,14 @@ int ask_gateway(const struct ask *ask, cJSON **ret, struct err *e)
 	return ask_holder(ask, params, ret, e);
 }
 
+int ask_call(struct call *c, const struct link_place *at, const char *method, const cJSON *params,
+             cJSON **ret, struct err *e)
+{
+	const struct ask a = { c->app, &c->ctx, at, method, params, 0 };
+
+	return ask_gateway(&a, ret, e);
+}
+
 /* Asked by another instance-manager, which has seen to whose it is. */
 int on_link_ask(struct call *c, struct err *e)
 {

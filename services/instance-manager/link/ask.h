@@ -26,6 +26,10 @@ struct ask {
 /* The caller owns *ret. ERR_UNAVAILABLE: it does not run, or is not linked now. */
 int ask_gateway(const struct ask *ask, cJSON **ret, struct err *e);
 
+/* The same for the person whose call this is, within ASK_MS. params: NULL for none. */
+int ask_call(struct call *c, const struct link_place *at, const char *method, const cJSON *params,
+             cJSON **ret, struct err *e);
+
 /* The person's instance; and that it is linked, ERR_CONFLICT saying what it is otherwise. */
 int ask_find(const struct call *c, const char *instance_id, struct link_place *ret, struct err *e);
 int ask_need_up(const struct link_place *at, struct err *e);

@@ -113,3 +113,17 @@ void *read_list(struct arena *a, const cJSON *list, size_t max, size_t size, siz
 	*ret_count = count < max ? count : max;
 	return arena_alloc(a, (*ret_count + 1) * size);
 }
+
+void *read_each(struct arena *a, const cJSON *list, const struct read_kind *kind, size_t *ret_count)
+{
+	size_t count, taken = 0;
+	char *items = read_list(a, list, kind->max, kind->size, &count);
+	const cJSON *from;
+
+	*ret_count = 0;
+	for (from = items && count ? list->child : NULL; from && taken < count; from = from->next) {
+		taken++;
+		*ret_count += kind->entry(a, from, items + *ret_count * kind->size);
+	}
+	return items;
+}

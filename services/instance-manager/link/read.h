@@ -27,6 +27,18 @@ long long read_cost(const cJSON *obj, const char *key);
 /* Since when what is answered may be out of date: NULL, where nothing is known. */
 const char *read_as_of(struct arena *a, const struct link_place *at);
 
+/* A list's first entries, each as one of ours; those that entry() refuses are left out. NULL: out of
+ * memory. */
+typedef bool read_entry(struct arena *a, const cJSON *from, void *ret);
+
+struct read_kind {
+	size_t max;  /* entries */
+	size_t size; /* of one of ours */
+	read_entry *entry;
+};
+void *read_each(struct arena *a, const cJSON *list, const struct read_kind *kind,
+                size_t *ret_count);
+
 /* Room for a list of at most max of these; *ret_count: how many there are to be read. */
 void *read_list(struct arena *a, const cJSON *list, size_t max, size_t size, size_t *ret_count);
 
