@@ -1,12 +1,12 @@
 #include "app.h"
 
 #include "bot.h"
-#include "cursor.h"
 #include "instance_store.h"
 #include "record.h"
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "store/cursor.h"
 #include "store/once.h"
 
 #define LIST_DEFAULT 50

@@ -1,8 +1,9 @@
 #include "app.h"
 
-#include "cursor.h"
 #include "hold.h"
-#include "params.h"
+
+#include "store/cursor.h"
+#include "store/params.h"
 
 /* What storage-backup asks: which instances there are, and to keep one stopped. */
 

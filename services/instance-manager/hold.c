@@ -1,7 +1,8 @@
 #include "hold.h"
 
 #include "instance_store.h"
-#include "params.h"
+
+#include "store/params.h"
 
 int hold_take(struct pg_conn *c, const struct instance_hold_req *in, struct hold_state *ret,
               struct err *e)

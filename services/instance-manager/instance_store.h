@@ -2,9 +2,9 @@
 #define INSTANCE_STORE_H
 
 #include "base/arena.h"
-#include "cursor.h"
 #include "instance.h"
 #include "openclaw_config.h"
+#include "store/cursor.h"
 
 /*
  * The table `instances` as people's requests read and change it. Every statement has the user's id

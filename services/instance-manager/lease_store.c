@@ -1,7 +1,8 @@
 #include "lease_store.h"
 
 #include "instance_store.h"
-#include "params.h"
+
+#include "store/params.h"
 
 #define LEASE_TEXT_(n) #n
 #define LEASE_TEXT(n)  LEASE_TEXT_(n)

@@ -1,10 +1,10 @@
 #include "lease_store.h"
 
 #include "outbox.h"
-#include "params.h"
 #include "record.h"
 
 #include "store/once.h"
+#include "store/params.h"
 
 #define PLACE_LOCK \
 	"7310579609402703106" /* advisory: who counts those that boot, and adds to them */

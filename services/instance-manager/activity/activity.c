@@ -1,10 +1,10 @@
 #include "activity/activity.h"
 
 #include "outbox.h"
-#include "params.h"
 
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "store/params.h"
 
 int activity_add(struct pg_conn *c, const char *user_id, const char *instance_id,
                  const struct activity *what, struct err *e)

@@ -1,6 +1,6 @@
 #include "provider/store.h"
 
-#include "params.h"
+#include "store/params.h"
 
 int provider_store_put(struct pg_conn *c, const struct instance *i,
                        const struct openclaw_provider *sealed, struct err *e)

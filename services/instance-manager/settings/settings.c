@@ -1,6 +1,6 @@
 #include "settings/settings.h"
 
-#include "params.h"
+#include "store/params.h"
 
 static const char *const access_names[] = {
 	[OPENCLAW_PAIRING] = "pairing",
