@@ -224,6 +224,12 @@ sbom:
 	@$(MAKE) --no-print-directory V=release build
 	@$(PYTHON) tools/sbom.py $(B)/release/bin > $(B)/sbom.json && echo "$(B)/sbom.json"
 
+# One defence taken away at a time, in a tree of its own; ONLY: requirements or words, "9.2 refresh".
+ONLY ?=
+.PHONY: mutants
+mutants: deps-test
+	@$(PYTHON) tests/mutants --build $(B) $(ONLY)
+
 .PHONY: clean
 clean:
 	rm -rf $(B)
@@ -236,6 +242,7 @@ help:
 	@echo "make check    the static part alone: lint, clang-format, clang-tidy, cppcheck"
 	@echo "make fuzz     every fuzz target, TIME=$(TIME) seconds each"
 	@echo "make bench    the benchmarks; writes docs/BENCHMARKS.md"
+	@echo "make mutants  takes each defence of docs/SECURITY.md away: its tests must fail; ONLY=\"9.2 refresh\""
 	@echo "make soak     sockets that come and go, MINUTES=$(MINUTES) long; memory, threads and files stay flat"
 	@echo "make sbom     what the suite is made of, with versions, into build/sbom.json (CycloneDX)"
 	@echo "make migrate  brings the database's schema up to date"

@@ -4,6 +4,7 @@ while away, right answers afterwards from the same processes, and no accepted wr
 from __future__ import annotations
 
 import http.client
+import json
 import secrets
 import threading
 import time
@@ -159,6 +160,17 @@ def test_killed_under_requests(suite: Suite, server: str, ada: Person, bot: Bot)
         assert away and all(s.answer and s.answer.status == 503 for s in away), [str(s.answer) for s in away]
     assert max(s.took for s in load.seen) < 16, "nothing hangs"
     writes.check()
+
+
+def test_a_failed_request_is_in_the_log_with_its_reason(suite: Suite, ada: Person) -> None:
+    """Under the name that the answer gives it, once; the answer itself tells no more than it must."""
+    with suite.without("auth"):
+        answer = ada.api.get("/users/me")
+    assert answer.status in (503, 504), answer
+    lines = [json.loads(line) for line in suite.log("gateway").splitlines() if answer.headers["X-Request-Id"] in line]
+    told = [line for line in lines if line["level"] in ("warn", "error")]
+    assert [(line["message"], line["status"]) for line in told] == [("request failed", str(answer.status))], lines
+    assert told[0]["error"] and told[0]["user_id"] == ada.id and told[0]["route"] == "/users/me"
 
 
 @pytest.mark.parametrize("server", SERVERS)

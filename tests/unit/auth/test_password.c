@@ -90,6 +90,13 @@ static void the_list_is_as_the_code_reads_it(void **state)
 			            !(line[i] >= 'A' && line[i] <= 'Z'));
 		assert_true(order < 0 || (order == 0 && len_before < len));
 		assert_int_equal(line[len], '\n');
+		if (count % 100 == 0) {
+			char word[PASSWORD_MAX + 1];
+			struct err e = ERR_INIT;
+
+			snprintf(word, sizeof(word), "%.*s", (int)len, line);
+			assert_fails(password_check(word, EMAIL, &e), &e, ERR_INVALID);
+		}
 		before = line;
 		line += len + 1;
 		count++;
@@ -110,9 +117,16 @@ static void a_hash_fits_its_password_alone(void **state)
 	assert_true(password_fits("correct horse battery", hash));
 	assert_false(password_fits("correct horse batter", hash));
 	assert_false(password_fits("correct horse battery ", hash));
+	assert_false(password_fits("Correct horse battery", hash));
 	assert_false(password_fits("", hash));
 	assert_false(password_fits("correct horse battery", ""));
 	assert_false(password_fits("correct horse battery", "not a hash"));
+
+	/* To the last of 128 characters. */
+	assert_ok(password_hash(C128, hash, &e), &e);
+	assert_true(password_fits(C128, hash));
+	assert_false(
+		password_fits(TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN "f5g6h7i9", hash));
 }
 
 static void nobodys_hash_fits_nothing_and_costs_the_same(void **state)

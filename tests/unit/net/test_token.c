@@ -231,6 +231,30 @@ static void a_header_that_is_not_ours_is_refused(void **state)
 	}
 }
 
+/* Whole and rightly signed, by our secret: only that we never sign so tells it from ours. */
+static void another_algorithm_is_refused(void **state)
+{
+	static const jwt_alg_t algs[] = { JWT_ALG_HS384, JWT_ALG_HS512 };
+	OWN(mem) char *good = sign_with(keys);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(algs); i++) {
+		OWN(mem) char *text = NULL;
+		jwt_t *jwt = NULL;
+
+		assert_int_equal(
+			jwt_decode(&jwt, good, (const unsigned char *)SECRET, (int)strlen(SECRET)),
+			0);
+		assert_int_equal(jwt_set_alg(jwt, algs[i], (const unsigned char *)SECRET,
+		                             (int)strlen(SECRET)),
+		                 0);
+		text = jwt_encode_str(jwt);
+		jwt_free(jwt);
+		assert_non_null(text);
+		refused(text);
+	}
+}
+
 static void an_unsigned_token_is_refused(void **state)
 {
 	OWN(mem) char *payload = payload_with(NULL, NULL);
@@ -438,6 +462,7 @@ int main(void)
 		cmocka_unit_test(short_secrets_are_refused_by_name),
 		cmocka_unit_test(a_forgery_with_the_right_secret_is_accepted),
 		cmocka_unit_test(a_header_that_is_not_ours_is_refused),
+		cmocka_unit_test(another_algorithm_is_refused),
 		cmocka_unit_test(an_unsigned_token_is_refused),
 		cmocka_unit_test(a_claim_that_is_not_ours_is_refused),
 		cmocka_unit_test(an_expired_token_is_told_so),
