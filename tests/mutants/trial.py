@@ -56,6 +56,7 @@ class Trial:
     def __init__(self, tree: Path) -> None:
         self.tree = tree
         self.sources = sources()
+        self.before: dict[Path, str] = {}
         self.path = os.environ["PATH"]
         if Path("/usr/lib/ccache").is_dir():
             self.path = "/usr/lib/ccache:" + self.path
@@ -74,11 +75,14 @@ class Trial:
 
     def put(self, changes: list[Change]) -> None:
         for change in changes:
-            (self.tree / change.path).write_text(change.apply(self.tree))
+            file = self.tree / change.path
+            self.before.setdefault(file, file.read_text())
+            file.write_text(change.apply(self.tree))
 
-    def take_back(self, changes: list[Change]) -> None:
-        for change in changes:
-            copy_if_other(ROOT / change.path, self.tree / change.path)
+    def take_back(self) -> None:
+        for file, text in self.before.items():
+            file.write_text(text)
+        self.before.clear()
 
     # ---- building --------------------------------------------------------------------------------
 
@@ -94,7 +98,7 @@ class Trial:
         if not goals:
             return ""
         status, out = run(["make", "-s", f"-j{os.cpu_count()}", "V=asan", *goals], self.tree, BUILD_S,
-                          {"PATH": self.path})
+                          {"PATH": self.path, "CCACHE_NOHASHDIR": "1"})
         wrong = re.findall(r"^.*(?:error:|undefined reference|\*\*\*).*$", out, re.M)
         return "" if status == 0 else (wrong or [out[-300:]])[0]
 

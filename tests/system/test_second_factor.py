@@ -71,6 +71,7 @@ def test_enrolment_shows_what_an_app_needs(ada: Person) -> None:
     assert (uri.scheme, uri.netloc, unquote(uri.path)) == ("otpauth", "totp", f"/Zaki:{ada.email}")
     assert fields == {"secret": made["secret"], "issuer": "Zaki", "algorithm": "SHA1", "digits": "6", "period": "30"}
     assert len(base64.b32decode(made["secret"])) == 20
+    assert expect(ada.api.post("/auth/second-factor/enroll"), 200)["secret"] != made["secret"]
     assert expect(ada.api.get("/auth/second-factor"), 200) == {"enabled": False, "recovery_codes_left": 0}
 
 
