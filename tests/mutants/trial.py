@@ -126,6 +126,8 @@ class Trial:
                 found[f"{file}::{name}"] = GREEN, ""
             elif line:
                 found[f"{file}::{name}"] = RED, line[2].replace("#", " ").strip()
+            elif re.search(r"Sanitizer|runtime error", out) and re.search(rf" in {name} ", out):
+                found[f"{file}::{name}"] = RED, re.search(r".*(Sanitizer|runtime error).*", out)[0]  # type: ignore[index]
             else:
                 found[f"{file}::{name}"] = DEAD, f"status {status}: {out[-200:]}"
         return found

@@ -75,6 +75,11 @@ static void text_is_copied_whole(void **state)
 	s = arena_printf(&a, "%s-%d", "x", 7);
 	assert_string_equal(s, "x-7");
 	assert_null(arena_printf(&a, "%5000d", 1));
+
+	/* As long as what memory comes in: its zero has a place of its own. */
+	s = arena_strdup(&a, "0123456789abcdef");
+	assert_string_equal(arena_strdup(&a, "next"), "next");
+	assert_string_equal(s, "0123456789abcdef");
 }
 
 int main(void)
