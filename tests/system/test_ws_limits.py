@@ -13,6 +13,7 @@ import pytest
 from zaki import jwt
 from zaki.api import expect
 from zaki.crowd import assistants
+from zaki.figures import stats
 from zaki.nats import Nats
 from zaki.people import Person
 from zaki.rawws import CLOSE, TEXT, RawSocket, frame
@@ -131,6 +132,52 @@ def test_ten_sockets_over_all_gateways_also_after_a_crash(ada: Person, suite: Su
         pass
 
 
+# ---- several of each ------------------------------------------------------------------------------
+
+def sent_to(heard: Nats) -> dict[str, set[str]]:
+    """{gateway: the topics that it was sent events of}."""
+    found: dict[str, set[str]] = {}
+    for m in list(heard.messages):
+        lines = m.data.decode().splitlines()
+        found.setdefault(m.subject, set()).update(line.split(" ")[1] for line in lines[::2])
+    return found
+
+
+def test_two_gateways_and_two_fanouts_share_the_load(ada: Person, suite: Suite, second: str, bus: Nats) -> None:
+    """Each gateway is sent what it has listeners for, each fanout answers subscriptions, and one that is killed
+    costs no event."""
+    topics = [f"instance.{i}" for i in assistants(suite, [ada.id] * 3)]
+    mine, theirs, shared = topics
+    suite.start_extra("realtime-fanout", "realtime-fanout-2", {})
+    with suite.socket(ada.access_token) as one, Socket.with_token(second, ada.access_token) as two, \
+            Nats(suite.env["NATS_URL"]) as heard:
+        heard.subscribe("zaki.rt.>")
+        for ws, topic in ((one, mine), (one, shared), (two, theirs), (two, shared)):
+            ws.subscribe(topic)
+
+        def asked() -> list[int]:
+            two.subscribe(theirs)
+            return [n for one in stats(suite, "realtime-fanout", 0.3)
+                    for n in [sum(e["num_requests"] for e in one["endpoints"] if e["subject"].endswith(".subscribe"))] if n]
+        wait_until(lambda: len(asked()) == 2, 30, "both fanouts are asked")
+        heard.flush()
+        heard.messages.clear()
+
+        def all_hear(numbers: range) -> None:
+            for topic in topics:
+                publish(bus, topic.split(".")[1], numbers)
+            for ws, own in ((one, {mine, shared}), (two, {theirs, shared})):
+                got = [ws.expect("instance.status", 20 * SLOW) for _ in range(2 * len(numbers))]
+                assert {f["topic"] for f in got} == own
+                for topic in own:
+                    assert [f["data"]["n"] for f in got if f["topic"] == topic] == list(numbers)
+        all_hear(range(5))
+        assert sorted(map(sorted, sent_to(heard).values())) == sorted(map(sorted, ({mine, shared}, {theirs, shared})))
+        suite.stack.runner.kill("realtime-fanout-2")
+        all_hear(range(5, 10))
+    suite.end_extra("realtime-fanout-2")
+
+
 # ---- other people's topics -----------------------------------------------------------------------
 
 def forms(instance: str, position: str) -> list[str]:
@@ -185,6 +232,24 @@ def test_nothing_of_anothers_in_any_form(ada: Person, bob: Person, suite: Suite,
         ws.quiet(0.3)
         assert all(theirs not in json.dumps(f) or f["event"] == "error" for f in ws.seen)
         assert [owner.expect("instance.status")["data"]["n"] for _ in range(6)] == list(range(6))
+
+
+@pytest.mark.disturbs
+def test_an_assistant_that_changes_hands(ada: Person, bob: Person, suite: Suite) -> None:
+    """No call does that; whoever does it in the database: at the next resume the owner is asked for again."""
+    instance = assistants(suite, [ada.id])[0]
+    topic = f"instance.{instance}"
+    with suite.socket(ada.access_token) as was, suite.socket(bob.access_token) as is_now:
+        was.subscribe(topic)
+        with suite.killed("nats"):
+            suite.sql("UPDATE instances SET user_id = %s WHERE id = %s", bob.id, instance)
+        refused = was.expect("error", 60)
+        assert refused["topic"] == topic and refused["data"]["code"] == "NOT_FOUND", refused
+        is_now.subscribe(topic)
+        with Nats(suite.stack.nats_url("instance-manager"), inbox="_INBOX_instance-manager") as bus:
+            publish(bus, instance, range(2))
+        assert [is_now.expect("instance.status", 20)["data"]["n"] for _ in range(2)] == [0, 1]
+        was.quiet(0.3)
 
 
 @pytest.mark.parametrize("query", ["token={bob}&token={ada}", "token={ada}&token={bob}"])
