@@ -6,7 +6,7 @@
 /* How much an account may have, by its tier: tiers.def. */
 struct tier {
 	const char *name;
-	long long assistants, api_keys, exports_per_day, backups_per_day;
+	long long assistants, requests_per_min, sockets, api_keys, exports_per_day, backups_per_day;
 };
 
 enum tier_id {

@@ -7,6 +7,8 @@
 #include "limit.h"
 #include "metrics/metrics.h"
 #include "origin.h"
+#include "tier_cache.h"
+#include "tier_check.h"
 #include "token_cache.h"
 #include "ws.h"
 
@@ -45,9 +47,9 @@ int app_start(void *closure, struct bus *b, struct err *e)
 	struct app *app = closure;
 
 	app->bus = b;
-	if (limit_new(app->redis, app->rate_api_per_min, app->rate_auth_per_min, &app->limit, e) <
-	            0 ||
-	    health_new(app, &app->health, e) < 0 ||
+	if (limit_new(app->redis, tier_requests_of_strangers(app), app->rate_auth_per_min,
+	              &app->limit, e) < 0 ||
+	    tier_cache_new(&app->tiers, e) < 0 || health_new(app, &app->health, e) < 0 ||
 	    pool_new(WORKERS, QUEUE_MAX, work, &app->workers, e) < 0)
 		return -1;
 	if (http_start(app, &app->http, e) < 0 || ws_start(app, &app->ws, e) < 0)
@@ -77,6 +79,7 @@ void app_stop(void *closure)
 	http_stop(app->http);
 	health_free(app->health);
 	limit_free(app->limit);
+	tier_cache_free(app->tiers);
 	redis_close(app->redis);
 	proxy_list_free(app->proxies);
 	origin_list_free(app->origins);

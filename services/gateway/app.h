@@ -12,6 +12,7 @@ struct limit;
 struct metrics_server;
 struct origin_list;
 struct proxy_list;
+struct tier_cache;
 struct token_cache;
 struct ws;
 
@@ -24,7 +25,7 @@ struct app {
 	const char *jwt_secret, *jwt_secret_previous;
 	const char *public_url, *cors_origins, *trusted_proxies;
 	long long rate_api_per_min, rate_auth_per_min;
-	long long ws_per_user, ws_ping_s;
+	long long ws_per_user, ws_ping_s; /* rate_api_per_min, ws_per_user: 0: as the tier says */
 	long long http_threads;
 
 	struct bus *bus;
@@ -35,6 +36,7 @@ struct app {
 	struct origin_list *origins;
 	struct proxy_list *proxies;
 	struct limit *limit;
+	struct tier_cache *tiers;
 	struct pool
 		*workers; /* for what waits on behalf of health and of sockets: struct app_job */
 	_Atomic long long sign_ins; /* under way: see call.c */

@@ -6,6 +6,7 @@
 #include "key_check.h"
 #include "net/api_key.h"
 #include "origin.h"
+#include "tier_check.h"
 #include "token_cache.h"
 
 #include <strings.h>
@@ -62,6 +63,7 @@ static int check_user(struct exchange *x, const char *token, struct err *e)
 {
 	struct token_claims claims;
 	enum limit_session session;
+	struct limit_user who;
 	bool is_known = false;
 
 	if (strncmp(token, API_KEY_PREFIX, strlen(API_KEY_PREFIX)) == 0)
@@ -70,7 +72,9 @@ static int check_user(struct exchange *x, const char *token, struct err *e)
 		return -1;
 	memcpy(x->ctx.user_id, claims.user_id, sizeof(x->ctx.user_id));
 	memcpy(x->ctx.session_id, claims.session_id, sizeof(x->ctx.session_id));
-	session = limit_count_user(x->app->limit, claims.user_id, claims.session_id, &x->limit);
+	who = (struct limit_user){ claims.user_id, claims.session_id,
+		                   tier_requests_per_min(x->app, claims.user_id, x->ctx.trace_id) };
+	session = limit_count_user(x->app->limit, &who, &x->limit);
 	if (session == SESSION_REVOKED)
 		return err_set(e, ERR_UNAUTHENTICATED, "this session has ended");
 	/* One that is over the limit costs auth nothing. */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "client_address.h"
 #include "key_cache.h"
+#include "tier_check.h"
 
 #define ARENA_LIMIT 4096
 
@@ -50,7 +51,11 @@ static int ask(const struct exchange *x, const char *hash, struct key_info *ret,
 static int check_revoked(struct exchange *x, const char *hash, struct key_info *info, bool is_fresh,
                          struct err *e)
 {
-	switch (limit_count_user(x->app->limit, info->user_id, info->key_id, &x->limit)) {
+	const struct limit_user who = { info->user_id, info->key_id,
+		                        tier_requests_per_min(x->app, info->user_id,
+		                                              x->ctx.trace_id) };
+
+	switch (limit_count_user(x->app->limit, &who, &x->limit)) {
 	case SESSION_FINE:
 		return 0;
 	case SESSION_REVOKED:

@@ -154,16 +154,14 @@ void limit_count(struct limit *l, enum route_limit class, const char *key, struc
 	(void)count(l, keys, COUNT(keys), ret);
 }
 
-enum limit_session limit_count_user(struct limit *l, const char *user_id, const char *session_id,
+enum limit_session limit_count_user(struct limit *l, const struct limit_user *who,
                                     struct limit_state *ret)
 {
 	char counter[128], revoked[128];
 	const char *keys[] = { counter, revoked, "zaki:auth:ready" };
 
-	*ret = (struct limit_state){ .class = LIMIT_API,
-		                     .is_counted = true,
-		                     .max = l->per_min[LIMIT_API] };
-	snprintf(counter, sizeof(counter), "zaki:rate:api:%s", user_id);
-	snprintf(revoked, sizeof(revoked), "zaki:revoked:%s", session_id);
+	*ret = (struct limit_state){ .class = LIMIT_API, .is_counted = true, .max = who->max };
+	snprintf(counter, sizeof(counter), "zaki:rate:api:%s", who->user_id);
+	snprintf(revoked, sizeof(revoked), "zaki:revoked:%s", who->session_id);
 	return count(l, keys, COUNT(keys), ret);
 }

@@ -23,6 +23,7 @@ enum limit_session { SESSION_FINE, SESSION_REVOKED, SESSION_NOT_KNOWN };
 
 struct limit;
 
+/* per_min: of strangers. */
 int limit_new(struct redis *r, long long api_per_min, long long auth_per_min, struct limit **ret,
               struct err *e);
 void limit_free(struct limit *l); /* NULL is fine */
@@ -32,7 +33,11 @@ void limit_count(struct limit *l, enum route_limit class, const char *key, struc
 
 /* The same for a user, and in the same round trip whether the session was revoked; SESSION_NOT_KNOWN
  * where Redis is away or does not know all (services/auth/revoked.h): auth has to be asked. */
-enum limit_session limit_count_user(struct limit *l, const char *user_id, const char *session_id,
+struct limit_user {
+	const char *user_id, *session_id;
+	long long max; /* requests a minute */
+};
+enum limit_session limit_count_user(struct limit *l, const struct limit_user *who,
                                     struct limit_state *ret);
 
 #endif

@@ -4,6 +4,7 @@
 #include "auth_check.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "tier_check.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -96,7 +97,7 @@ static struct count **find(struct ws_slots *s, const char *user_id)
 	return at;
 }
 
-static int count_up(struct ws_slots *s, const char *user_id, struct err *e)
+static int count_up(struct ws_slots *s, const char *user_id, long long max, struct err *e)
 {
 	struct count **at;
 	int r = 0;
@@ -107,7 +108,7 @@ static int count_up(struct ws_slots *s, const char *user_id, struct err *e)
 		memcpy((*at)->user_id, user_id, UUID_SIZE);
 	if (!*at)
 		r = err_set(e, ERR_INTERNAL, "out of memory");
-	else if ((*at)->sockets >= s->app->ws_per_user)
+	else if ((*at)->sockets >= max)
 		r = err_busy(e, ERR_LIMIT, 10, "you have too many WebSockets open");
 	else
 		(*at)->sockets++;
@@ -180,11 +181,13 @@ static int judge(struct ws_slots *s, const struct ws_person *p, int answer, stru
 
 int ws_slot_take(struct ws_slots *s, struct ws_person *p, struct err *e)
 {
+	long long max = tier_sockets(s->app, p->user_id, p->trace_id);
+
 	snprintf(p->slot, sizeof(p->slot), "%s:%llu", bus_instance_id(s->app->bus),
 	         atomic_fetch_add(&s->number, 1));
-	if (count_up(s, p->user_id, e) < 0)
+	if (count_up(s, p->user_id, max, e) < 0)
 		return -1;
-	if (judge(s, p, ask(s, p, s->app->ws_per_user), e) < 0) {
+	if (judge(s, p, ask(s, p, max), e) < 0) {
 		ws_slot_give(s, p);
 		return -1;
 	}

@@ -21,6 +21,7 @@ PUBLISH = [
     ("gateway", "zaki.rpc.instance.create", True),
     ("gateway", "zaki.int.auth.health", True),
     ("gateway", "zaki.int.instance.health", True),
+    ("gateway", "zaki.int.auth.user_tier", True),
     ("gateway", "zaki.int.instance.purge_user", False),
     ("gateway", "zaki.evt.user.1.session_ended", False),
     ("gateway", "zaki.rt.gateway-1", False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 
@@ -77,6 +78,23 @@ def test_the_eleventh_socket(suite: Suite, ada: Person, bob: Person) -> None:
         finally:
             for ws in held:
                 ws.close()
+
+
+def test_the_tier_says_how_many(suite: Suite, ada: Person, bob: Person) -> None:
+    """Where no setting does: requests and sockets, and what it was while auth is away."""
+    suite.sql("UPDATE users SET subscription_tier = 'pro' WHERE id = %s", bob.id)
+    with gates(suite, 1, RATE_API_PER_MIN="0", WS_PER_USER="0") as (gate,), contextlib.ExitStack() as held:
+        for person, requests in ((ada, 100), (bob, 300)):
+            answer = gate.api.as_user(person.access_token).get("/users/me")
+            expect(answer, 200)
+            assert answer.headers["RateLimit-Limit"] == str(requests)
+        for person, sockets in ((ada, 10), (bob, 20)):
+            for _ in range(sockets):
+                held.enter_context(Socket.with_token(gate.ws_url, person.access_token))
+            with pytest.raises(Refused) as refused:
+                Socket.with_token(gate.ws_url, person.access_token)
+            assert refused.value.status == 429
+        assert gate.api.get("/users/me").status == 401  # a stranger counts as well, and has no tier
 
 
 def test_what_was_refused_counts_for_nothing(suite: Suite, ada: Person) -> None:

@@ -17,6 +17,8 @@ static void the_tables_know_the_same_tiers(void **state)
 		assert_int_equal(tier_find(f->one_of[count], &t, &e), 0);
 		assert_string_equal(t->name, f->one_of[count]);
 		assert_in_range(t->assistants, 1, 1000);
+		assert_in_range(t->requests_per_min, 1, 1000000);
+		assert_in_range(t->sockets, 1, 1000000);
 		assert_in_range(t->api_keys, 1, 100);
 		assert_in_range(t->exports_per_day, 1, 1000);
 		assert_in_range(t->backups_per_day, 1, 1000);
