@@ -13,6 +13,7 @@
 
 #include "net/http.h"
 
+struct awaiter;
 struct glance;
 struct holder;
 struct keeper;
@@ -35,12 +36,14 @@ struct app {
 	const char *default_model;
 	const char *default_provider_base_url;
 	const char *default_provider_api_key;
+	long long default_input_price_micros, default_output_price_micros; /* a million tokens */
 	const char *instance_network;
 	const char *instance_reach;
 	long long instances[TIER_COUNT]; /* a user's, by tier */
 	long long port_min, port_max;
 	long long stop_grace_s, ready_timeout_s;
 	long long provision_max; /* that boot at a time */
+	long long owner_link_s;  /* 0: people pair at once */
 	long long provider_private;
 	long long link_workers; /* requests to assistants' gateways at a time */
 
@@ -63,6 +66,7 @@ struct app {
 	struct watch *watch;
 	struct links *links;
 	struct holder *holder;
+	struct awaiter *awaiter;
 };
 
 /* start.c: svc_def.start and .stop, and the checks of its health. */

@@ -1,6 +1,7 @@
 #include "assistant_config.h"
 
 #include "link/usage.h"
+#include "owner/owner.h"
 #include "settings/settings.h"
 
 #define PAUSED_URL "http://127.0.0.1:9/v1" /* nobody listens there, in the container */
@@ -16,6 +17,10 @@ static bool platform_provider(const struct app *app, char name[OPENCLAW_PROVIDER
 	*ret = (struct openclaw_provider){ .name = name,
 		                           .api_key = app->default_provider_api_key,
 		                           .base_url = app->default_provider_base_url };
+	if (app->default_provider_base_url[0]) {
+		ret->input_price_micros = app->default_input_price_micros;
+		ret->output_price_micros = app->default_output_price_micros;
+	}
 	return true;
 }
 
@@ -174,6 +179,7 @@ int assistant_config_text(const struct app *app, struct pg_conn *c, const struct
 	if (settings_load(c, i->user_id, i->id, i->owner_telegram_id, &settings, e) < 0 ||
 	    store_secrets(c, i, a, &sealed, e) < 0 ||
 	    usage_is_paused(c, i->id, &is_paused, e) < 0 ||
+	    owner_is_awaited(c, i->id, &config.is_awaiting_owner, e) < 0 ||
 	    assistant_gateway_token(app, i, a, &config.gateway_token, e) < 0 ||
 	    open_secret(app, i, ASSISTANT_BOT_TOKEN, sealed.bot_token_encrypted, a,
 	                &config.bot_token, e) < 0)

@@ -2,6 +2,7 @@
 
 #include "bot.h"
 #include "instance_store.h"
+#include "owner/owner.h"
 #include "record.h"
 
 #include "base/fault.h"
@@ -75,6 +76,7 @@ int on_list(struct call *c, struct err *e)
 int on_get(struct call *c, struct err *e)
 {
 	const struct instance_ref *in = CALL_IN(c, instance_ref);
+	struct instance_view *out = CALL_OUT(c, instance_view);
 	struct app *app = c->app;
 	OWN(pg_conn) struct pg_conn *db = NULL;
 	struct instance i;
@@ -82,7 +84,9 @@ int on_get(struct call *c, struct err *e)
 	if (need_user(c, e) < 0 || pg_take(app->db, &db, e) < 0 ||
 	    store_load(db, c->ctx.user_id, in->instance_id, &i, e) < 0)
 		return -1;
-	return instance_to_view(&i, &c->arena, CALL_OUT(c, instance_view), e);
+	if (instance_to_view(&i, &c->arena, out, e) < 0)
+		return -1;
+	return owner_link_text(app, db, &i, &c->arena, &out->owner_link, e);
 }
 
 int on_state(struct call *c, struct err *e)

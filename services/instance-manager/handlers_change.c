@@ -4,6 +4,8 @@
 #include "bot.h"
 #include "change.h"
 #include "instance_store.h"
+#include "owner/awaiter.h"
+#include "owner/owner.h"
 #include "quota.h"
 #include "record.h"
 
@@ -22,6 +24,7 @@ struct birth {
 	const struct provider_req *provider; /* NULL: none */
 	const char *provider_key_encrypted;
 	const char *create_key; /* "": none */
+	bool has_link;          /* its owner is bound by one */
 	long long max;          /* instances that the person may have */
 };
 
@@ -59,7 +62,8 @@ static int check_model(const struct app *app, const char *model,
 
 	if (provider)
 		own = (struct openclaw_provider){ provider->name, provider->api_key,
-			                          provider->base_url };
+			                          provider->base_url, provider->input_price_micros,
+			                          provider->output_price_micros };
 	return assistant_config_check(app, model, &own, provider ? 1 : 0, e);
 }
 
@@ -89,6 +93,8 @@ static int conceive(struct call *c, struct birth *b, struct err *e)
 	                       : bot.username);
 	container_name(i->id, i->container_name);
 	i->owner_telegram_id = in->has_owner_telegram_id ? in->owner_telegram_id : 0;
+	b->has_link = !i->owner_telegram_id && app->owner_link_s > 0 &&
+	              (!in->has_owner_link || in->owner_link);
 	i->memory_mib = CONTAINER_MEMORY_MIB;
 	b->create_key = c->ctx.idempotency_key;
 	if (bot_seal(app, i, in->bot_token, &bot, &c->arena, &b->bot, e) < 0 ||
@@ -113,10 +119,20 @@ static int precheck(struct call *c, long long max, struct instance *ret, bool *r
 	return *ret_found ? 0 : quota_check(db, c->ctx.user_id, max, e);
 }
 
+static int insert_provider(struct pg_conn *db, const struct birth *b, const struct instance *i,
+                           struct err *e)
+{
+	const struct provider_req *p = b->provider;
+	const struct openclaw_provider sealed = { p->name, b->provider_key_encrypted, p->base_url,
+		                                  p->input_price_micros, p->output_price_micros };
+
+	return store_insert_provider(db, i, &sealed, e);
+}
+
 /* Everything that claims: the quota, the bot, the port. In one transaction, so that a crash leaves
  * all of it or nothing. ERR_CONFLICT: the port went to another; try again. */
-static int claim(struct app *app, struct pg_conn *db, struct birth *b, struct instance *ret,
-                 struct err *e)
+static int claim(struct app *app, struct pg_conn *db, struct birth *b, struct arena *a,
+                 struct instance *ret, struct err *e)
 {
 	long long span = app->port_max - app->port_min + 1;
 	long long start = app->port_min + randombytes_uniform((uint32_t)span);
@@ -135,8 +151,9 @@ static int claim(struct app *app, struct pg_conn *db, struct birth *b, struct in
 	    store_free_port(db, app->port_min, app->port_max, start, &b->row.port, e) < 0 ||
 	    store_insert(db, &b->row, &b->bot, b->create_key, ret, e) < 0)
 		return -1;
-	if (b->provider && store_insert_provider(db, ret, b->provider->name, b->provider->base_url,
-	                                         b->provider_key_encrypted, e) < 0)
+	if (b->provider && insert_provider(db, b, ret, e) < 0)
+		return -1;
+	if (b->has_link && owner_link_open(app, db, ret, a, e) < 0)
 		return -1;
 	if (record_begin(db, ret, e) < 0 || record_audit(db, ret, "user", "create", NULL, e) < 0 ||
 	    outbox_add_status(db, ret, e) < 0)
@@ -145,7 +162,8 @@ static int claim(struct app *app, struct pg_conn *db, struct birth *b, struct in
 }
 
 /* The port may go to another between the look for a free one and the claim of it. */
-static int claim_tries(struct app *app, struct birth *b, struct instance *ret, struct err *e)
+static int claim_tries(struct app *app, struct birth *b, struct arena *a, struct instance *ret,
+                       struct err *e)
 {
 	OWN(pg_conn) struct pg_conn *db = NULL;
 
@@ -153,12 +171,24 @@ static int claim_tries(struct app *app, struct birth *b, struct instance *ret, s
 		return -1;
 	for (int i = 0; i < PORT_TRIES; i++) {
 		*e = ERR_INIT;
-		if (claim(app, db, b, ret, e) == 0)
+		if (claim(app, db, b, a, ret, e) == 0)
 			return 0;
 		if (e->code != ERR_CONFLICT)
 			return -1;
 	}
 	return err_set(e, ERR_UNAVAILABLE, "no port could be claimed");
+}
+
+/* Its owner's eyes only: whoever opens the link has the assistant. */
+static int view_with_link(struct call *c, const struct instance *i, struct err *e)
+{
+	struct instance_view *out = CALL_OUT(c, instance_view);
+	struct app *app = c->app;
+	OWN(pg_conn) struct pg_conn *db = NULL;
+
+	if (instance_to_view(i, &c->arena, out, e) < 0 || pg_take(app->db, &db, e) < 0)
+		return -1;
+	return owner_link_text(app, db, i, &c->arena, &out->owner_link, e);
 }
 
 int on_create(struct call *c, struct err *e)
@@ -174,15 +204,16 @@ int on_create(struct call *c, struct err *e)
 	    precheck(c, b.max, &made, &is_made, e) < 0)
 		return -1;
 	if (!is_made) {
-		if (conceive(c, &b, e) < 0 || claim_tries(app, &b, &made, e) < 0)
+		if (conceive(c, &b, e) < 0 || claim_tries(app, &b, &c->arena, &made, e) < 0)
 			return -1;
 		/* A crash here: the instance is there, and is made by whoever comes next. */
 		fault_point("create.claimed");
 		app_wake(app);
+		awaiter_wake(app->awaiter);
 		log_info("asked for", "instance_id", made.id, "user_id", made.user_id, "operation",
 		         "create");
 	}
-	return instance_to_view(&made, &c->arena, CALL_OUT(c, instance_view), e);
+	return view_with_link(c, &made, e);
 }
 
 /* What a PATCH changes of the row; true where OpenClaw's config says it too. */
@@ -232,7 +263,8 @@ static int write_update(struct call *c, const struct telegram_bot *bot, struct i
 		return 0;
 	}
 
-	if (change_write(db, &c->ctx, &i, in->bot_token ? &sealed : NULL, "update", ret, e) < 0)
+	if ((in->has_owner_telegram_id && owner_link_drop(db, &i, e) < 0) ||
+	    change_write(db, &c->ctx, &i, in->bot_token ? &sealed : NULL, "update", ret, e) < 0)
 		return -1;
 	return pg_commit(&tx, e);
 }

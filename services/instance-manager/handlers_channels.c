@@ -5,7 +5,7 @@
 #include "instance_store.h"
 #include "link/ask.h"
 #include "link/read.h"
-#include "record.h"
+#include "owner/owner.h"
 
 #include "base/fault.h"
 #include "base/json.h"
@@ -16,6 +16,7 @@
 #define REASON_MAX   500
 #define PAIRINGS_MAX 100
 #define LINK_HEAD    "https://t.me/"
+#define AWAITS       "It waits for its owner, who has to open its link in Telegram."
 
 /* ---- channels ----------------------------------------------------------------------------------- */
 
@@ -44,6 +45,21 @@ static void channel_stored(struct call *c, const struct instance *i, struct chan
 		v->bot_username = arena_strdup(&c->arena, i->bot_username);
 		v->bot_link = arena_printf(&c->arena, LINK_HEAD "%s", i->bot_username);
 	}
+}
+
+/* Its messages are read by ourselves until somebody opens the link (owner/awaiter.h). */
+static int channel_awaits(struct call *c, const struct instance *i, struct channel_view *v,
+                          struct err *e)
+{
+	struct app *app = c->app;
+	OWN(pg_conn) struct pg_conn *db = NULL;
+	bool is_awaited = false;
+
+	if (pg_take(app->db, &db, e) < 0 || owner_is_awaited(db, i->id, &is_awaited, e) < 0)
+		return -1;
+	if (is_awaited)
+		v->reason = AWAITS;
+	return 0;
 }
 
 static void channel_live(struct call *c, const cJSON *got, struct channel_view *v)
@@ -80,6 +96,8 @@ int on_channel_list(struct call *c, struct err *e)
 	out->as_of = at.is_up ? read_as_of(&c->arena, &at)
 	                      : read_time_ms(&c->arena, at.instance.observed_ms);
 	channel_stored(c, &at.instance, &out->items[0]);
+	if (channel_awaits(c, &at.instance, &out->items[0], e) < 0)
+		return -1;
 	if (!at.is_up)
 		return 0;
 	if (ask_call(c, &at, "channels.status", params, &got, e) < 0)
@@ -119,9 +137,7 @@ int on_pairing_list(struct call *c, struct err *e)
 		return -1;
 	out->live = at.is_up;
 	out->as_of = read_as_of(&c->arena, &at);
-	if (!at.is_up)
-		return 0;
-	if (ask_call(c, &at, "channels.pairing.list", NULL, &got, e) < 0)
+	if (at.is_up && ask_call(c, &at, "channels.pairing.list", NULL, &got, e) < 0)
 		return -1;
 	out->items = read_each(&c->arena, read_at(got, "requests"), &asking, &out->items_count);
 	return out->items ? 0 : err_set(e, ERR_INTERNAL, "out of memory");
@@ -148,30 +164,50 @@ static int settle(struct call *c, const struct link_place *at, const char *metho
 	return 0;
 }
 
-/* The one who was approved becomes the only one who may write: in the row, and from there in
- * OpenClaw's config, so that a new container knows it too. */
-static int bind_owner(struct call *c, const char *id, const char *sender, struct err *e)
+/* Who asks with this code; their id in the arena. */
+static int find_sender(struct call *c, const struct link_place *at, const char *code,
+                       const char **ret, struct err *e)
+{
+	OWN(json) cJSON *got = NULL;
+	const cJSON *r;
+
+	if (ask(c, at, "channels.pairing.list", NULL, &got, e) < 0)
+		return -1;
+	cJSON_ArrayForEach(r, read_at(got, "requests")) {
+		const char *id = json_text(r, "requestId");
+
+		if (!id || strcmp(id, code) != 0)
+			continue;
+		*ret = read_word(&c->arena, r, "senderId", 64);
+		return *ret ? 0 : err_set(e, ERR_UPSTREAM, "the assistant does not say who asks");
+	}
+	return err_set(e, ERR_NOT_FOUND, "nobody asks with this code");
+}
+
+/* Who asks becomes the only one who may write, and is then let in: in the row, and from there in
+ * OpenClaw's config, so that a crash in between locks nobody out. */
+static int bind_owner(struct call *c, const struct link_place *at, const char *sender,
+                      struct err *e)
 {
 	struct app *app = c->app;
+	struct owner_bind b = { .user_id = c->ctx.user_id,
+		                .id = at->instance.id,
+		                .trace_id = c->ctx.trace_id };
 	OWN(pg_conn) struct pg_conn *db = NULL;
-	OWN(pg_tx) struct pg_tx tx = { 0 };
-	struct instance i;
 	char *end = NULL;
-	long long owner = sender ? strtoll(sender, &end, 10) : 0;
+	bool is_done = false;
 
-	if (owner <= 0 || *end)
-		return err_set(e, ERR_UPSTREAM, "the assistant does not say who was approved");
-	if (pg_take(app->db, &db, e) < 0 || pg_begin(db, &tx, e) < 0 ||
-	    store_lock(db, c->ctx.user_id, id, &i, e) < 0)
+	b.owner_id = strtoll(sender, &end, 10);
+	if (b.owner_id <= 0 || *end)
+		return err_set(e, ERR_UPSTREAM, "the assistant does not say who asks");
+	if (at->instance.owner_telegram_id && at->instance.owner_telegram_id != b.owner_id)
+		return err_set(e, ERR_CONFLICT, "this assistant has an owner already");
+	if (pg_take(app->db, &db, e) < 0 || owner_bind(db, &b, &is_done, e) < 0)
 		return -1;
-	if (i.owner_telegram_id == owner)
-		return 0;
-	i.owner_telegram_id = owner;
-	i.config_generation++;
-	if (store_change(db, &i, NULL, &i, e) < 0 ||
-	    record_audit(db, &i, "user", "update", "owner", e) < 0 || pg_commit(&tx, e) < 0)
-		return -1;
-	app_wake(app);
+	if (is_done)
+		app_wake(app);
+	/* A crash here: they are the owner, and still ask; the same request again lets them in. */
+	fault_point("pairing.bound");
 	return 0;
 }
 
@@ -183,16 +219,19 @@ int on_pairing_approve(struct call *c, struct err *e)
 
 	if (ask_find(c, in->instance_id, &at, e) < 0 || ask_need_up(&at, e) < 0)
 		return -1;
-	if (at.instance.owner_telegram_id)
-		return err_set(e, ERR_CONFLICT,
-		               "this assistant has an owner: nobody else may write");
-	if (settle(c, &at, "channels.pairing.approve", in->code, true, &out->sender_id, e) < 0)
-		return -1;
-	/* A crash here: they may write, and are not the owner; PATCH owner_telegram_id says so. */
-	fault_point("pairing.approved");
 	out->code = in->code;
 	out->owner = in->has_owner && in->owner;
-	return out->owner ? bind_owner(c, in->instance_id, out->sender_id, e) : 0;
+	if (!out->owner && at.instance.owner_telegram_id)
+		return err_set(e, ERR_CONFLICT,
+		               "this assistant has an owner: nobody else may write");
+	if (out->owner && (find_sender(c, &at, in->code, &out->sender_id, e) < 0 ||
+	                   bind_owner(c, &at, out->sender_id, e) < 0))
+		return -1;
+	if (settle(c, &at, "channels.pairing.approve", in->code, true, &out->sender_id, e) < 0)
+		return -1;
+	/* A crash here: they may write. Asked again, nobody asks with this code any more. */
+	fault_point("pairing.approved");
+	return 0;
 }
 
 int on_pairing_dismiss(struct call *c, struct err *e)

@@ -126,11 +126,9 @@ int on_job_list(struct call *c, struct err *e)
 		return -1;
 	out->live = at.is_up;
 	out->as_of = read_as_of(&c->arena, &at);
-	if (!at.is_up)
-		return 0;
 	if (!cJSON_AddTrueToObject(params, "includeDisabled"))
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (ask_call(c, &at, "cron.list", params, &got, e) < 0)
+	if (at.is_up && ask_call(c, &at, "cron.list", params, &got, e) < 0)
 		return -1;
 	out->items = read_each(&c->arena, read_at(got, "jobs"), &jobs, &out->items_count);
 	if (!out->items)
@@ -299,9 +297,7 @@ int on_task_list(struct call *c, struct err *e)
 		return -1;
 	out->live = at.is_up;
 	out->as_of = read_as_of(&c->arena, &at);
-	if (!at.is_up)
-		return 0;
-	if (ask_call(c, &at, "tasks.list", NULL, &got, e) < 0)
+	if (at.is_up && ask_call(c, &at, "tasks.list", NULL, &got, e) < 0)
 		return -1;
 	out->items = read_each(&c->arena, read_at(got, "tasks"), &tasks, &out->items_count);
 	return out->items ? 0 : err_set(e, ERR_INTERNAL, "out of memory");

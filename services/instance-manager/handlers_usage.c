@@ -3,6 +3,7 @@
 #include "app.h"
 
 #include "link/ask.h"
+#include "link/link.h"
 #include "link/read.h"
 #include "link/usage.h"
 #include "record.h"
@@ -83,7 +84,9 @@ int on_usage_limit(struct call *c, struct err *e)
 	    (!in->monthly_micros && usage_limit_write(db, user, id, 0, e) < 0) ||
 	    record_audit(db, &at.instance, "user", "spend_limit", NULL, e) < 0)
 		return -1;
-	if (is_changed)
+	if (is_changed) {
 		app_wake(app);
+		links_resync(app->links, id); /* where it is held here; else at its next count */
+	}
 	return usage_limit_load(db, user, id, out, e);
 }

@@ -141,16 +141,23 @@ int store_insert(struct pg_conn *c, const struct instance *i, const struct store
 	return instance_from_row(res, 0, ret, e);
 }
 
-int store_insert_provider(struct pg_conn *c, const struct instance *i, const char *name,
-                          const char *base_url, const char *key_encrypted, struct err *e)
+int store_insert_provider(struct pg_conn *c, const struct instance *i,
+                          const struct openclaw_provider *sealed, struct err *e)
 {
-	static const char sql[] = "INSERT INTO provider_keys (instance_id, user_id, name, "
-				  "base_url, api_key_encrypted)"
-				  " VALUES ($1, $2, $3, $4, $5)";
+	static const char sql[] =
+		"INSERT INTO provider_keys (instance_id, user_id, name, base_url, "
+		"api_key_encrypted, input_price_micros, output_price_micros)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7)";
+	struct params p = { 0 };
 
-	return pg_query(c, sql,
-	                (const char *[]){ i->id, i->user_id, name, base_url, key_encrypted }, 5,
-	                NULL, e);
+	params_text(&p, i->id);
+	params_text(&p, i->user_id);
+	params_text(&p, sealed->name);
+	params_text(&p, sealed->base_url);
+	params_text(&p, sealed->api_key);
+	params_int(&p, sealed->input_price_micros);
+	params_int(&p, sealed->output_price_micros);
+	return pg_query(c, sql, p.values, p.count, NULL, e);
 }
 
 int store_change(struct pg_conn *c, const struct instance *i, const struct store_bot *bot,
@@ -291,7 +298,9 @@ int store_secrets(struct pg_conn *c, const struct instance *i, struct arena *a,
                   struct store_secrets *ret, struct err *e)
 {
 	static const char sql[] =
-		"SELECT i.bot_token_encrypted, p.name, p.base_url, p.api_key_encrypted"
+		"SELECT i.bot_token_encrypted, p.name, p.base_url, p.api_key_encrypted,"
+		" coalesce(p.input_price_micros, 0) AS price_in,"
+		" coalesce(p.output_price_micros, 0) AS price_out"
 		" FROM instances i LEFT JOIN provider_keys p ON p.instance_id = i.id"
 		" WHERE i.user_id = $1 AND i.id = $2 ORDER BY p.name LIMIT $3";
 	OWN(pg_result) PGresult *res = NULL;
@@ -317,6 +326,9 @@ int store_secrets(struct pg_conn *c, const struct instance *i, struct arena *a,
 		to->api_key = arena_strdup(a, pg_text(res, row, "api_key_encrypted"));
 		to->base_url = base_url ? arena_strdup(a, base_url) : NULL;
 		ok &= to->name && to->api_key && (to->base_url || !base_url);
+		if (pg_int(res, row, "price_in", &to->input_price_micros, e) < 0 ||
+		    pg_int(res, row, "price_out", &to->output_price_micros, e) < 0)
+			return -1;
 	}
 	return ok ? 0 : err_set(e, ERR_INTERNAL, "out of memory");
 }

@@ -42,8 +42,9 @@ struct store_bot {
 /* Puts in a new row. ERR_BOT_TOKEN_IN_USE; ERR_CONFLICT: the port is taken, pick another. */
 int store_insert(struct pg_conn *c, const struct instance *i, const struct store_bot *bot,
                  const char *create_key, struct instance *ret, struct err *e);
-int store_insert_provider(struct pg_conn *c, const struct instance *i, const char *name,
-                          const char *base_url, const char *key_encrypted, struct err *e);
+/* One that comes with it; its key is sealed. */
+int store_insert_provider(struct pg_conn *c, const struct instance *i,
+                          const struct openclaw_provider *sealed, struct err *e);
 
 /* Writes what a person may change, and asks for a look at it now. bot: NULL where it stays.
  * ERR_BOT_TOKEN_IN_USE. *ret may be i. */

@@ -3,6 +3,8 @@
 
 #include "app.h"
 
+#include "openclaw_config.h"
+
 #define POOL_MAIN    0
 #define POOL_OUTSIDE 1 /* calls that ask Telegram, which may take its time */
 #define POOL_FILES   2 /* calls that read and write people's files */
@@ -34,6 +36,10 @@ static const struct conf_key conf[] = {
 	  "OpenAI-compatible API of the default model's provider; empty: the provider's own" },
 	{ "DEFAULT_PROVIDER_API_KEY", CONF_STR, AT(default_provider_api_key),  "", 0, 512, true,
 	  "Key of the default model's provider, for people who bring none" },
+	{ "DEFAULT_INPUT_PRICE_MICROS",  CONF_INT, AT(default_input_price_micros),  "0", 0, OPENCLAW_PRICE_MAX, false,
+	  "What a million tokens cost that go to the model at DEFAULT_PROVIDER_BASE_URL, in millionths of a dollar" },
+	{ "DEFAULT_OUTPUT_PRICE_MICROS", CONF_INT, AT(default_output_price_micros), "0", 0, OPENCLAW_PRICE_MAX, false,
+	  "The same for tokens that come from it" },
 	{ "PROVIDER_ALLOW_PRIVATE",   CONF_INT, AT(provider_private),          "0", 0, 1, false,
 	  "1: LLM providers that people bring may be at private and loopback addresses" },
 #define TIER(id, name, assistants, ...)                                                     \
@@ -51,6 +57,8 @@ static const struct conf_key conf[] = {
 	  "Seconds an assistant may take from its start until it is ready" },
 	{ "PROVISION_MAX",            CONF_INT, AT(provision_max),             "4", 1, 256, false,
 	  "Assistants that start at a time" },
+	{ "OWNER_LINK_S",             CONF_SEC, AT(owner_link_s),              "900", 0, 86400, false,
+	  "Seconds in which the link of a new assistant makes whoever opens it its owner; 0: no links" },
 	{ "LINK_WORKERS",             CONF_INT, AT(link_workers),              "16", 1, 256, false,
 	  "Requests that assistants' gateways are asked at a time" },
 	{ "INSTANCE_NETWORK",         CONF_STR, AT(instance_network),          "zaki", 1, 64, false,

@@ -76,6 +76,12 @@ static int provider_check(const struct openclaw_provider *p, struct err *e)
 		                 OPENCLAW_PROVIDER_NAME_MAX);
 	if (is_given(p->api_key) && value_check(p->api_key, "provider.api_key", e) < 0)
 		return -1;
+	if (!is_given(p->base_url) && (p->input_price_micros || p->output_price_micros))
+		return err_field(e,
+		                 p->input_price_micros ? "provider.input_price_micros"
+		                                       : "provider.output_price_micros",
+		                 "belongs to a provider with a base_url: of the others OpenClaw "
+		                 "knows what they cost");
 	if (is_given(p->base_url)) {
 		if (strncmp(p->base_url, "http://", 7) != 0 &&
 		    strncmp(p->base_url, "https://", 8) != 0)
@@ -174,7 +180,7 @@ static bool add_telegram(cJSON *root, const struct openclaw_config *in)
 	cJSON *telegram = cJSON_AddObjectToObject(channels, "telegram");
 	cJSON *session = cJSON_AddObjectToObject(root, "session");
 
-	if (!cJSON_AddTrueToObject(telegram, "enabled") ||
+	if (!cJSON_AddBoolToObject(telegram, "enabled", !in->is_awaiting_owner) ||
 	    !add_text(telegram, "botToken", in->bot_token) ||
 	    (is_given(in->telegram_api_url) &&
 	     !add_text(telegram, "apiRoot", in->telegram_api_url)) ||
@@ -186,7 +192,20 @@ static bool add_telegram(cJSON *root, const struct openclaw_config *in)
 	return add_allowed(telegram, in);
 }
 
-static bool add_model(cJSON *provider, const char *id)
+/* Dollars a million tokens, as OpenClaw counts with. */
+static bool add_price(cJSON *model, const struct openclaw_provider *p)
+{
+	cJSON *cost;
+
+	if (!p->input_price_micros && !p->output_price_micros)
+		return true;
+	cost = cJSON_AddObjectToObject(model, "cost");
+	return cJSON_AddNumberToObject(cost, "input", (double)p->input_price_micros / 1e6) &&
+	       cJSON_AddNumberToObject(cost, "output", (double)p->output_price_micros / 1e6) &&
+	       add_number(cost, "cacheRead", 0) && add_number(cost, "cacheWrite", 0);
+}
+
+static bool add_model(cJSON *provider, const struct openclaw_provider *p, const char *id)
 {
 	cJSON *models = cJSON_AddArrayToObject(provider, "models");
 	cJSON *model;
@@ -199,7 +218,7 @@ static bool add_model(cJSON *provider, const char *id)
 		return false;
 	}
 	return add_text(model, "id", id) && add_text(model, "name", id) &&
-	       add_number(model, "contextWindow", CONTEXT_MAX);
+	       add_number(model, "contextWindow", CONTEXT_MAX) && add_price(model, p);
 }
 
 static bool add_provider(cJSON *providers, const struct openclaw_provider *p, const char *model)
@@ -217,7 +236,7 @@ static bool add_provider(cJSON *providers, const struct openclaw_provider *p, co
 		return true;
 	return add_text(provider, "baseUrl", p->base_url) &&
 	       add_text(provider, "api", "openai-completions") &&
-	       add_model(provider, is_model_of(model, p->name) ? strchr(model, '/') + 1 : NULL);
+	       add_model(provider, p, is_model_of(model, p->name) ? strchr(model, '/') + 1 : NULL);
 }
 
 static bool add_agents(cJSON *root, const struct openclaw_config *in)

@@ -12,6 +12,7 @@
  */
 #define OPENCLAW_CONFIG_FILE       "openclaw.json" /* in CONTAINER_STATE_DIR */
 #define OPENCLAW_PROVIDERS_MAX     8
+#define OPENCLAW_PRICE_MAX         1000000000000LL
 #define OPENCLAW_PROVIDER_NAME_MAX 64 /* [a-z0-9][a-z0-9._-]* */
 
 /* base_url NULL or "": OpenClaw knows the provider by its name and needs only the key. */
@@ -19,6 +20,9 @@ struct openclaw_provider {
 	const char *name;
 	const char *api_key;  /* NULL or "": none, as for an LLM on one's own network */
 	const char *base_url; /* of an OpenAI-compatible API */
+	/* Millionths of a dollar a million tokens; 0: free. Of one with a base_url: of the others
+	 * OpenClaw knows them. */
+	long long input_price_micros, output_price_micros;
 };
 
 #define OPENCLAW_ALLOWED_MAX 50 /* people beside the owner who may write */
@@ -33,6 +37,7 @@ struct openclaw_config {
 	const char *gateway_token;
 	const char *bot_token;
 	const char *telegram_api_url; /* NULL or "": OpenClaw's own default */
+	bool is_awaiting_owner;       /* Telegram stays off: others read the bot's messages */
 	enum openclaw_access access;
 	long long owner_telegram_id; /* one who is allowed; 0: none */
 	const long long *allowed;    /* others, by their Telegram ids */

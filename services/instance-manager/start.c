@@ -6,6 +6,7 @@
 #include "link/holder.h"
 #include "link/link.h"
 #include "link/news.h"
+#include "owner/awaiter.h"
 #include "provider/ask.h"
 #include "reconcile.h"
 #include "watch.h"
@@ -16,7 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#define DATABASE_SPARE   10 /* connections beside those of the handlers */
+#define DATABASE_SPARE   12 /* connections beside those of the handlers */
 #define OUTSIDE_IDLE     8
 #define PROBE_CONNECT_MS 1000
 #define MARK_FILE        ".platform" /* in DATA_DIR: whose it is */
@@ -174,7 +175,8 @@ int app_start(void *ctx, struct bus *b, struct err *e)
 	    outbox_start(OUTBOX_INSTANCE, app->db, b, &app->outbox, e) < 0 ||
 	    reconcile_start(app, &app->reconciler, e) < 0 || watch_start(app, &app->watch, e) < 0)
 		return -1;
-	if (links_start(app, &app->links, e) < 0 || holder_start(app, &app->holder, e) < 0)
+	if (links_start(app, &app->links, e) < 0 || holder_start(app, &app->holder, e) < 0 ||
+	    awaiter_start(app, &app->awaiter, e) < 0)
 		return -1;
 	return keeper_start(app, &app->keeper, e);
 }
@@ -187,6 +189,7 @@ void app_stop(void *ctx)
 
 	keeper_stop(TAKE(app->keeper));
 	watch_stop(TAKE(app->watch));
+	awaiter_stop(TAKE(app->awaiter));
 	holder_stop(TAKE(app->holder));
 	links_stop(app->links); /* whoever still works for it asks it until it is gone */
 	app->links = NULL;

@@ -16,6 +16,7 @@
 #define AWAY_MS      2000 /* until the engine is asked again */
 #define AGAIN_MS     1000 /* after STEPS_MAX */
 #define JITTER_MS    1500
+#define CONFIG_MS    2000 /* after a new config: OpenClaw takes a second to take it in (measured) */
 /* How long a run must have lived before its channels, which OpenClaw's breaker holds back after
  * crashes, are begun by us. */
 #define CHANNELS_OFF_MS 20000
@@ -147,6 +148,7 @@ enum visit { VISIT_GO_ON, VISIT_RELEASED, VISIT_SEEN };
 /* The row as the database has it, and as it is with what was learnt since. */
 struct visit_row {
 	struct instance saved, now;
+	bool has_new_config; /* it was written anew: what comes of it is seen soon */
 };
 
 /* An action went wrong: what follows is written. VISIT_GO_ON with an action in *d: that is to be
@@ -180,6 +182,7 @@ static enum visit act_once(struct app *app, struct visit_row *v, struct decision
 		struct err e = ERR_INIT;
 		bool is_gone = false;
 
+		v->has_new_config |= d->action == ACT_CONFIG;
 		if (act_run(app, d->action, &v->now, &is_gone, &why, &e) == 0)
 			return is_gone ? VISIT_RELEASED : VISIT_GO_ON;
 		log_warn("step failed, trying again", "instance_id", v->saved.id, "step",
@@ -232,7 +235,7 @@ static enum visit step(struct app *app, struct visit_row *v, const struct step_s
 	enum visit r = VISIT_RELEASED;
 
 	if (is_still_well(app, &v->now)) {
-		seen(&v->saved, DECIDE_CHECK_MS, true, ret);
+		seen(&v->saved, v->has_new_config ? CONFIG_MS : DECIDE_CHECK_MS, true, ret);
 		return VISIT_SEEN;
 	}
 	if (look(app, &v->now, &s, &e) < 0) {
@@ -246,6 +249,8 @@ static enum visit step(struct app *app, struct visit_row *v, const struct step_s
 		decide(&v->now, &s, &d);
 	}
 	end_operation(&d);
+	if (v->has_new_config && d.delay_ms > CONFIG_MS)
+		d.delay_ms = CONFIG_MS;
 	if (!lease_is_news(&v->saved, &d)) {
 		glance_settle(app->glance, v->saved.id, mark);
 		seen(&v->saved, d.delay_ms, true, ret);
@@ -277,7 +282,7 @@ static enum visit step(struct app *app, struct visit_row *v, const struct step_s
 enum step_end step_instance(struct app *app, struct instance *row, const struct step_slow *slow,
                             struct lease_seen *ret)
 {
-	struct visit_row v = { *row, *row };
+	struct visit_row v = { *row, *row, false };
 	enum visit r = VISIT_GO_ON;
 
 	for (int i = 0; i < STEPS_MAX && r == VISIT_GO_ON; i++)

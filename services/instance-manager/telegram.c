@@ -8,6 +8,7 @@
 #define SECRET_MIN   30          /* characters after the colon; Telegram's have 35 */
 #define RETRY_S_MAX  3600
 #define PATH_FORM    "/bot%s/getMe"
+#define SEND_FORM    "/bot%s/sendMessage"
 #define SECRET_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 static int token_refused(struct err *e, const char *why)
@@ -138,4 +139,30 @@ int telegram_get_me(struct http_client *c, const char *token, struct arena *a,
 	if (res.status != 200)
 		return refused(&res, e);
 	return bot_read(&res, id, ret, e);
+}
+
+int telegram_send(struct http_client *c, const struct telegram_text *t, struct arena *a,
+                  struct err *e)
+{
+	OWN(json) cJSON *body = cJSON_CreateObject();
+	OWN(json_text) char *text = NULL;
+	struct http_req req = { .method = "POST",
+		                .timeout_ms = TIMEOUT_MS,
+		                .answer_max = ANSWER_MAX };
+	struct http_res res;
+
+	if (cJSON_AddNumberToObject(body, "chat_id", (double)t->to) &&
+	    cJSON_AddStringToObject(body, "text", t->text))
+		text = cJSON_PrintUnformatted(body);
+	req.path = arena_printf(a, SEND_FORM, t->token);
+	if (!text || !req.path)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	req.body = text;
+	req.body_len = strlen(text);
+	if (http_call(c, &req, a, &res, e) < 0)
+		return err_wrap(e, "Telegram cannot be reached");
+	/* 400: a chat that was never begun. */
+	if (res.status == 400 || res.status == 403)
+		return err_set(e, ERR_FORBIDDEN, "this person gets no messages of the bot");
+	return res.status == 200 ? 0 : refused(&res, e);
 }

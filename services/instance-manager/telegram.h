@@ -32,4 +32,14 @@ int telegram_token_check(const char *token, long long *ret_bot_id, struct err *e
 int telegram_get_me(struct http_client *c, const char *token, struct arena *a,
                     struct telegram_bot *ret, struct err *e);
 
+/* A message of the bot's own. ERR_FORBIDDEN: this person does not want any, or never wrote to it; the
+ * rest as above. */
+struct telegram_text {
+	const char *token;
+	long long to; /* a person's id */
+	const char *text;
+};
+int telegram_send(struct http_client *c, const struct telegram_text *t, struct arena *a,
+                  struct err *e);
+
 #endif

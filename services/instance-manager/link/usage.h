@@ -11,6 +11,9 @@
  * month. Cost is in millionths of a US dollar. Days and months are UTC.
  */
 #define USAGE_ROWS_MAX 4000
+#define USAGE_REACHED                                                                        \
+	"This month's spending limit is reached: the assistant's model is paused until the " \
+	"month ends or the limit is raised."
 #define USAGE_DAY_SIZE 11 /* "2026-02-10" and the zero */
 
 struct usage_part {
@@ -55,6 +58,10 @@ int usage_is_paused(struct pg_conn *c, const char *id, bool *ret, struct err *e)
  */
 int usage_settle(struct pg_conn *c, const char *user_id, const char *id, const char *trace_id,
                  bool *ret_changed, struct err *e);
+
+/* Is the month's pause still to be told to those who may write? And that it is. */
+int usage_to_tell(struct pg_conn *c, const char *id, bool *ret, struct err *e);
+int usage_told(struct pg_conn *c, const char *id, struct err *e);
 
 /* Asks the gateway for the last two days and keeps what it says. On a thread of the news desk. */
 int usage_pull(const struct news_of *of, struct err *e);

@@ -12,9 +12,6 @@
 	" WHERE u.user_id = $1 AND u.instance_id = $2 AND u.day >= $3::date"
 #define MONTH    "date_trunc('month', now() AT TIME ZONE 'UTC')::date"
 #define ROWS_MAX "366"
-#define REACHED                                                                              \
-	"This month's spending limit is reached: the assistant's model is paused until the " \
-	"month ends or the limit is raised."
 
 /* One transaction: a day is there with all its parts; a crash leaves what was there before. */
 int usage_put(struct pg_conn *c, const char *holder, const char *id, const struct usage_part *parts,
@@ -157,12 +154,12 @@ static int tell(struct pg_conn *c, struct instance *i, const struct usage_limit 
 	const struct spend_evt ev = { .instance_id = i->id,
 		                      .monthly_micros = l->monthly_micros,
 		                      .spent_micros = l->spent_micros,
-		                      .message = is_paused ? REACHED : NULL };
+		                      .message = is_paused ? USAGE_REACHED : NULL };
 
 	i->config_generation++;
 	if (store_change(c, i, NULL, i, e) < 0 ||
-	    record_audit(c, i, "platform", is_paused ? "spend_reached" : "spend_resumed", NULL, e) <
-	            0)
+	    record_audit(c, i, "platform", is_paused ? "spend_reached" : "spend_resumed",
+	                 ev.message, e) < 0)
 		return -1;
 	return outbox_tell(c, is_paused ? SUBJ_EVT_SPEND_REACHED : SUBJ_EVT_SPEND_RESUMED, i->id,
 	                   trace_id, &ev, e);
@@ -175,7 +172,7 @@ int usage_settle(struct pg_conn *c, const char *user_id, const char *id, const c
 		"UPDATE spend_limits SET paused_month = " MONTH
 		" WHERE instance_id = $1 AND paused_month IS DISTINCT FROM " MONTH " RETURNING 1";
 	static const char sql_go[] =
-		"UPDATE spend_limits SET paused_month = NULL"
+		"UPDATE spend_limits SET paused_month = NULL, told_month = NULL"
 		" WHERE instance_id = $1 AND paused_month IS NOT NULL RETURNING 1";
 	OWN(pg_tx) struct pg_tx tx = { 0 };
 	OWN(pg_result) PGresult *res = NULL;
@@ -198,4 +195,25 @@ int usage_settle(struct pg_conn *c, const char *user_id, const char *id, const c
 		return -1;
 	*ret_changed = true;
 	return 0;
+}
+
+int usage_to_tell(struct pg_conn *c, const char *id, bool *ret, struct err *e)
+{
+	static const char sql[] =
+		"SELECT 1 FROM spend_limits WHERE instance_id = $1"
+		" AND paused_month = " MONTH " AND told_month IS DISTINCT FROM paused_month";
+	OWN(pg_result) PGresult *res = NULL;
+
+	if (pg_query(c, sql, &id, 1, &res, e) < 0)
+		return -1;
+	*ret = PQntuples(res) > 0;
+	return 0;
+}
+
+int usage_told(struct pg_conn *c, const char *id, struct err *e)
+{
+	static const char sql[] =
+		"UPDATE spend_limits SET told_month = paused_month WHERE instance_id = $1";
+
+	return pg_query(c, sql, &id, 1, NULL, e);
 }

@@ -32,6 +32,14 @@ static const char *last_of(const char *key, struct arena *a)
 	return len >= LAST_FROM ? arena_strdup(a, key + len - LAST) : NULL;
 }
 
+static void show_prices(struct provider_view *v, const struct openclaw_provider *p)
+{
+	v->has_input_price_micros = v->has_output_price_micros =
+		p->input_price_micros || p->output_price_micros;
+	v->input_price_micros = p->input_price_micros;
+	v->output_price_micros = p->output_price_micros;
+}
+
 static int add_platform(const struct app *app, struct call *c, struct provider_list *out,
                         struct err *e)
 {
@@ -44,6 +52,7 @@ static int add_platform(const struct app *app, struct call *c, struct provider_l
 		if (strcmp(out->items[i].name, own.name) == 0)
 			return 0;
 	*v = (struct provider_view){ .name = own.name, .is_platform = true };
+	show_prices(v, &own);
 	out->items_count++;
 	return v->name ? 0 : no_memory(e);
 }
@@ -73,6 +82,7 @@ int on_provider_list(struct call *c, struct err *e)
 		v->name = own.list[k].name;
 		v->base_url = own.list[k].base_url;
 		v->key_last4 = last_of(own.list[k].api_key, &c->arena);
+		show_prices(v, &own.list[k]);
 		v->updated_at = arena_strdup(&c->arena, clock_text(times[k], text));
 		if (!v->updated_at)
 			return no_memory(e);
@@ -101,7 +111,8 @@ static int check_provider(struct app *app, const struct openclaw_provider *p, st
 
 int provider_check_new(struct app *app, const struct provider_req *in, struct err *e)
 {
-	const struct openclaw_provider p = { in->name, in->api_key, in->base_url };
+	const struct openclaw_provider p = { in->name, in->api_key, in->base_url,
+		                             in->input_price_micros, in->output_price_micros };
 	OWN(arena) struct arena a = { .limit = ASK_ARENA };
 
 	return check_provider(app, &p, &a, e) < 0 ? err_under(e, "provider") : 0;
@@ -112,7 +123,10 @@ static int put(struct call *c, const struct provider_put_req *in, struct err *e)
 	struct app *app = c->app;
 	OWN(pg_conn) struct pg_conn *db = NULL;
 	OWN(pg_tx) struct pg_tx tx = { 0 };
-	struct openclaw_provider sealed = { .name = in->name, .base_url = in->base_url };
+	struct openclaw_provider sealed = { .name = in->name,
+		                            .base_url = in->base_url,
+		                            .input_price_micros = in->input_price_micros,
+		                            .output_price_micros = in->output_price_micros };
 	struct instance i;
 
 	if (pg_take(app->db, &db, e) < 0 || pg_begin(db, &tx, e) < 0 ||
@@ -130,7 +144,8 @@ static int put(struct call *c, const struct provider_put_req *in, struct err *e)
 int on_provider_put(struct call *c, struct err *e)
 {
 	const struct provider_put_req *in = CALL_IN(c, provider_put_req);
-	const struct openclaw_provider p = { in->name, in->api_key, in->base_url };
+	const struct openclaw_provider p = { in->name, in->api_key, in->base_url,
+		                             in->input_price_micros, in->output_price_micros };
 	struct provider_view *out = CALL_OUT(c, provider_view);
 	struct app *app = c->app;
 	struct instance i;
@@ -158,6 +173,7 @@ int on_provider_put(struct call *c, struct err *e)
 	out->name = in->name;
 	out->base_url = in->base_url;
 	out->key_last4 = last_of(in->api_key, &c->arena);
+	show_prices(out, &p);
 	out->updated_at = arena_strdup(&c->arena, clock_text(clock_now_ms(), now));
 	return out->updated_at ? 0 : no_memory(e);
 }

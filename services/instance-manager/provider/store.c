@@ -7,12 +7,15 @@ int provider_store_put(struct pg_conn *c, const struct instance *i,
 {
 	static const char sql[] =
 		"INSERT INTO provider_keys (instance_id, user_id, name, base_url, "
-		"api_key_encrypted)"
-		" SELECT $1::uuid, $2::uuid, $3::text, $4::text, $5::text WHERE $6::bigint > "
+		"api_key_encrypted, input_price_micros, output_price_micros)"
+		" SELECT $1::uuid, $2::uuid, $3::text, $4::text, $5::text, $7::bigint, $8::bigint"
+		" WHERE $6::bigint > "
 		"(SELECT count(*) FROM provider_keys"
 		"  WHERE user_id = $2::uuid AND instance_id = $1::uuid AND name <> $3::text)"
 		" ON CONFLICT (instance_id, name) DO UPDATE SET base_url = excluded.base_url,"
-		"  api_key_encrypted = excluded.api_key_encrypted, updated_at = now()";
+		"  api_key_encrypted = excluded.api_key_encrypted,"
+		"  input_price_micros = excluded.input_price_micros,"
+		"  output_price_micros = excluded.output_price_micros, updated_at = now()";
 	OWN(pg_result) PGresult *res = NULL;
 	struct params p = { 0 };
 
@@ -22,6 +25,8 @@ int provider_store_put(struct pg_conn *c, const struct instance *i,
 	params_text_or_null(&p, sealed->base_url);
 	params_text(&p, sealed->api_key);
 	params_int(&p, OPENCLAW_PROVIDERS_MAX);
+	params_int(&p, sealed->input_price_micros);
+	params_int(&p, sealed->output_price_micros);
 	if (pg_query(c, sql, p.values, p.count, &res, e) < 0)
 		return -1;
 	if (pg_affected(res) == 0)

@@ -3,6 +3,7 @@
 #include "assistant_config.h"
 #include "change.h"
 #include "memory/file.h"
+#include "owner/owner.h"
 #include "settings/persona.h"
 #include "settings/settings.h"
 
@@ -139,6 +140,8 @@ static int write_settings(struct call *c, struct instance *ret, struct settings 
 		return -1;
 	if (in->model || in->access || in->sessions || in->allowed_users)
 		i.config_generation++;
+	if ((in->access || in->allowed_users) && owner_link_drop(db, &i, e) < 0)
+		return -1;
 	if (settings_save(db, i.user_id, i.id, &s, e) < 0 ||
 	    change_write(db, &c->ctx, &i, NULL, "settings", ret, e) < 0)
 		return -1;

@@ -151,7 +151,8 @@ struct box {
 
 static inline void box_make(struct box *b, bool has_config)
 {
-	static const struct openclaw_provider llm = { "acme", "key", "http://127.0.0.1:9/v1" };
+	static const struct openclaw_provider llm = { "acme", "key", "http://127.0.0.1:9/v1", 0,
+		                                      0 };
 	struct openclaw_config conf = {
 		.gateway_token = TOKEN,
 		.bot_token = "7001:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc",

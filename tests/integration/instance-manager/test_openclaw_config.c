@@ -10,10 +10,12 @@
 
 static const char *image;
 
-static const struct openclaw_provider own = { "acme", "key", "http://10.0.0.1:9/v1" };
-static const struct openclaw_provider bare = { "acme", NULL, "https://llm.example/v1" };
-static const struct openclaw_provider both[] = { { "openai", "sk-1", NULL },
-	                                         { "acme", "key", "https://llm.example/v1" } };
+static const struct openclaw_provider own = { "acme", "key", "http://10.0.0.1:9/v1", 150000,
+	                                      600000 };
+static const struct openclaw_provider bare = { "acme", NULL, "https://llm.example/v1", 0, 0 };
+static const struct openclaw_provider both[] = {
+	{ "openai", "sk-1", NULL, 0, 0 }, { "acme", "key", "https://llm.example/v1", 0, 0 }
+};
 
 static int setup(void **state)
 {
@@ -135,7 +137,8 @@ static void openclaw_knows_every_provider_that_we_do(void **state)
 
 		for (size_t i = 0; i < half; i++) {
 			assert_true(openclaw_provider_is_known(names[from + i]));
-			some[i] = (struct openclaw_provider){ names[from + i], "key-1", NULL };
+			some[i] =
+				(struct openclaw_provider){ names[from + i], "key-1", NULL, 0, 0 };
 		}
 		snprintf(model, sizeof(model), "%s/some-model", names[from]);
 		in.model = model;

@@ -6,8 +6,8 @@
 #define BOT     "7001:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc"
 #define GATEWAY "0123456789abcdef0123456789abcdef"
 
-static const struct openclaw_provider own = { "acme", "key-1", "https://llm.example/v1" };
-static const struct openclaw_provider openai = { "openai", "sk-1", NULL };
+static const struct openclaw_provider own = { "acme", "key-1", "https://llm.example/v1", 0, 0 };
+static const struct openclaw_provider openai = { "openai", "sk-1", NULL, 0, 0 };
 
 static struct openclaw_config usual(void)
 {
@@ -112,14 +112,38 @@ static void those_may_write_who_are_let_in(void **state)
 	in.allowed_count = 0;
 	expect(&in, "channels.telegram.allowFrom", NULL);
 
+	/* While others read the bot's messages. */
+	in.is_awaiting_owner = true;
+	expect(&in, "channels.telegram.enabled", "false");
+	in.is_awaiting_owner = false;
+
 	in.access = OPENCLAW_OPEN;
 	expect(&in, "channels.telegram.dmPolicy", "\"open\"");
 	expect(&in, "channels.telegram.allowFrom", "[\"*\"]");
 }
 
+static void a_model_costs_what_its_provider_asks(void **state)
+{
+	struct openclaw_provider priced = own;
+	struct openclaw_config in = usual();
+	const char *text = NULL;
+	struct err e = ERR_INIT;
+	OWN(arena) struct arena a = { .limit = 65536 };
+
+	(void)state;
+	in.providers = &priced;
+	assert_ok(openclaw_config_text(&in, &a, &text, &e), &e);
+	assert_null(strstr(text, "cost"));
+	priced.input_price_micros = 150000;
+	priced.output_price_micros = 2000000;
+	assert_ok(openclaw_config_text(&in, &a, &text, &e), &e);
+	assert_non_null(strstr(text, "\"cost\":{\"input\":0.15,\"output\":2,\"cacheRead\":0,"
+	                             "\"cacheWrite\":0}"));
+}
+
 static void provider_is_declared_as_far_as_openclaw_needs(void **state)
 {
-	struct openclaw_provider bare = { "acme", "", "http://10.0.0.1:9/v1" };
+	struct openclaw_provider bare = { "acme", "", "http://10.0.0.1:9/v1", 0, 0 };
 	struct openclaw_provider both[] = { openai, own };
 	struct openclaw_config in = usual();
 
@@ -198,43 +222,77 @@ static const struct {
 	const char *field;
 } refused[] = {
 	{ "no provider", "acme/m", { { 0 } }, 0, "model" },
-	{ "model of another", "other/m", { { "acme", "k", "https://x/v1" } }, 1, "model" },
-	{ "model of a longer name", "acme2/m", { { "acme", "k", "https://x/v1" } }, 1, "model" },
+	{ "model of another", "other/m", { { "acme", "k", "https://x/v1", 0, 0 } }, 1, "model" },
+	{ "model of a longer name",
+	  "acme2/m",
+	  { { "acme", "k", "https://x/v1", 0, 0 } },
+	  1,
+	  "model" },
 	{ "twice",
 	  "acme/m",
-	  { { "acme", "k", "https://x/v1" }, { "acme", "k", "https://x/v1" } },
+	  { { "acme", "k", "https://x/v1", 0, 0 }, { "acme", "k", "https://x/v1", 0, 0 } },
 	  2,
 	  "provider.name" },
-	{ "no name", "acme/m", { { "", "k", "https://x/v1" } }, 1, "provider.name" },
-	{ "name with capitals", "acme/m", { { "Acme", "k", "https://x/v1" } }, 1, "provider.name" },
-	{ "name with a slash", "acme/m", { { "ac/me", "k", "https://x/v1" } }, 1, "provider.name" },
-	{ "a path for a name",
+	{ "no name", "acme/m", { { "", "k", "https://x/v1", 0, 0 } }, 1, "provider.name" },
+	{ "name with capitals",
 	  "acme/m",
-	  { { "../acme", "k", "https://x/v1" } },
+	  { { "Acme", "k", "https://x/v1", 0, 0 } },
 	  1,
 	  "provider.name" },
-	{ "unknown, no address", "acme/m", { { "acme", "k", NULL } }, 1, "provider.base_url" },
-	{ "a plugin's, no address", "groq/m", { { "groq", "k", "" } }, 1, "provider.base_url" },
-	{ "known, no key", "openai/m", { { "openai", NULL, NULL } }, 1, "provider.api_key" },
+	{ "name with a slash",
+	  "acme/m",
+	  { { "ac/me", "k", "https://x/v1", 0, 0 } },
+	  1,
+	  "provider.name" },
+	{ "a path for a name",
+	  "acme/m",
+	  { { "../acme", "k", "https://x/v1", 0, 0 } },
+	  1,
+	  "provider.name" },
+	{ "unknown, no address",
+	  "acme/m",
+	  { { "acme", "k", NULL, 0, 0 } },
+	  1,
+	  "provider.base_url" },
+	{ "a plugin's, no address",
+	  "groq/m",
+	  { { "groq", "k", "", 0, 0 } },
+	  1,
+	  "provider.base_url" },
+	{ "known, with a price",
+	  "openai/m",
+	  { { "openai", "k", NULL, 1, 0 } },
+	  1,
+	  "provider.input_price_micros" },
+	{ "known, with the other price",
+	  "openai/m",
+	  { { "openai", "k", NULL, 0, 1 } },
+	  1,
+	  "provider.output_price_micros" },
+	{ "known, no key", "openai/m", { { "openai", NULL, NULL, 0, 0 } }, 1, "provider.api_key" },
 	{ "key asks for environment",
 	  "openai/m",
-	  { { "openai", "${PATH}", NULL } },
+	  { { "openai", "${PATH}", NULL, 0, 0 } },
 	  1,
 	  "provider.api_key" },
-	{ "key with a space", "openai/m", { { "openai", "a b", NULL } }, 1, "provider.api_key" },
+	{ "key with a space",
+	  "openai/m",
+	  { { "openai", "a b", NULL, 0, 0 } },
+	  1,
+	  "provider.api_key" },
 	{ "key with a line break",
 	  "openai/m",
-	  { { "openai", "a\nb", NULL } },
+	  { { "openai", "a\nb", NULL, 0, 0 } },
 	  1,
 	  "provider.api_key" },
 	{ "address of a file",
 	  "acme/m",
-	  { { "acme", "k", "file:///etc/passwd" } },
+	  { { "acme", "k", "file:///etc/passwd", 0, 0 } },
 	  1,
 	  "provider.base_url" },
 	{ "address asks",
 	  "acme/m",
-	  { { "acme", "k", "https://${HOST}/v1" } },
+	  { { "acme", "k", "https://${HOST}/v1", 0, 0 } },
 	  1,
 	  "provider.base_url" },
 };
@@ -276,7 +334,7 @@ static void largest_config_fits(void **state)
 	url[sizeof(url) - 1] = 0;
 	for (size_t i = 0; i < COUNT(many); i++) {
 		snprintf(name[i], sizeof(name[i]), "p%zu", i);
-		many[i] = (struct openclaw_provider){ name[i], key, url };
+		many[i] = (struct openclaw_provider){ name[i], key, url, 0, 0 };
 	}
 	in.model = "p0/m";
 	in.providers = many;
@@ -293,6 +351,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(config_is_as_openclaw_wants_it),
 		cmocka_unit_test(those_may_write_who_are_let_in),
+		cmocka_unit_test(a_model_costs_what_its_provider_asks),
 		cmocka_unit_test(provider_is_declared_as_far_as_openclaw_needs),
 		cmocka_unit_test(same_input_gives_same_bytes),
 		cmocka_unit_test(models_are_checked),
