@@ -40,8 +40,17 @@ static bool file_read(const char *dir, const char *name, struct text *t)
 	return n == 0 && !t->failed;
 }
 
+/* Why the last one was refused, by this thread. */
+static _Thread_local char refusal[256];
+
+const char *conf_refusal(void)
+{
+	return refusal;
+}
+
 static bool refuse(const char *why)
 {
+	snprintf(refusal, sizeof(refusal), "%s", why);
 	stub_log("OpenClaw config is invalid: %s", why);
 	return false;
 }
@@ -149,29 +158,66 @@ static bool known_root_keys(const struct json *root)
 	return true;
 }
 
-bool conf_load(const char *dir, struct conf *ret)
+static double number_at(const struct json *j, const char *path)
 {
+	const struct json *v = json_at(j, path);
+
+	return v && v->type == JSON_NUMBER ? v->number : 0;
+}
+
+/* A model that the tests' platform would never have: refused as the real one refuses a bad value. */
+static bool parse_model(const struct json *root, struct conf *c)
+{
+	const struct json *providers = json_at(root, "models/providers"), *model;
+	const char *slash;
+
+	if (!copy_string(root, "agents/defaults/model/primary", c->model, sizeof(c->model)))
+		return false;
+	if (strstr(c->model, "refused"))
+		return refuse("agents.defaults.model: Invalid input");
+	slash = strchr(c->model, '/');
+	for (const struct json *p = providers ? providers->child : NULL; p && slash; p = p->next) {
+		if (strncmp(p->key, c->model, (size_t)(slash - c->model)) != 0 ||
+		    p->key[slash - c->model])
+			continue;
+		c->model_away = strstr(json_string_at(p, "baseUrl", ""), "//127.0.0.1:9/") != NULL;
+		model = json_at(p, "models");
+		model = model ? model->child : NULL;
+		c->price_in = number_at(model, "cost/input");
+		c->price_out = number_at(model, "cost/output");
+	}
+	return true;
+}
+
+bool conf_parse(const char *text, size_t len, struct conf *ret)
+{
+	struct json *root = json_parse(text, len);
 	struct conf c = { 0 };
-	struct text t = { 0 };
-	struct json *root = NULL;
 	bool good = false;
 
-	if (!file_read(dir, "openclaw.json", &t)) {
-		stub_log("Missing config: %s/openclaw.json: %m", dir);
-		text_done(&t);
-		return false;
-	}
-	root = t.data ? json_parse(t.data, t.len) : NULL;
 	if (!root || root->type != JSON_OBJECT)
 		refuse("not a JSON object");
 	else
 		good = known_root_keys(root) && parse_gateway(json_at(root, "gateway"), &c) &&
-		       parse_telegram(json_at(root, "channels/telegram"), &c);
+		       parse_telegram(json_at(root, "channels/telegram"), &c) &&
+		       parse_model(root, &c);
 	if (good) {
 		c.rpc = json_bool_at(root, "plugins/entries/admin-http-rpc/enabled", false);
 		*ret = c;
 	}
 	json_free(root);
+	return good;
+}
+
+bool conf_load(const char *dir, struct conf *ret)
+{
+	struct text t = { 0 };
+	bool good = false;
+
+	if (file_read(dir, "openclaw.json", &t))
+		good = conf_parse(t.data ? t.data : "", t.len, ret);
+	else
+		stub_log("Missing config: %s/openclaw.json: %m", dir);
 	text_done(&t);
 	return good;
 }

@@ -18,7 +18,8 @@
 enum {
 	CONF_TOKEN_MAX = 512,
 	CONF_URL_MAX = 512,
-	CONF_ALLOW_MAX = 64,     /* entries of allowFrom */
+	CONF_ALLOW_MAX = 64, /* entries of allowFrom */
+	CONF_MODEL_MAX = 256,
 	CONF_ALLOW_LEN_MAX = 64, /* bytes of one */
 	EXIT_CONFIG = 78,        /* what OpenClaw exits with when it refuses its config */
 };
@@ -37,6 +38,11 @@ struct conf {
 	enum dm_policy dm_policy;
 	size_t allow_count;
 	char allow[CONF_ALLOW_MAX][CONF_ALLOW_LEN_MAX];
+	/* Of the model, of agents.defaults.model.primary: dollars a million tokens, and whether its
+	 * address is one where nobody listens. */
+	double price_in, price_out;
+	bool model_away;
+	char model[CONF_MODEL_MAX];
 };
 
 enum probe_mode { PROBE_OK, PROBE_HANG, PROBE_500 };
@@ -95,6 +101,8 @@ void stub_snapshot(struct stub *s, struct conf *ret_conf, struct steer *ret_stee
 
 /* config.c. Both leave *ret alone and say why on stderr where the file is refused. */
 bool conf_load(const char *dir, struct conf *ret);
+bool conf_parse(const char *text, size_t len, struct conf *ret);
+const char *conf_refusal(void);                      /* "channels.telegram.dmPolicy is unknown" */
 bool steer_load(const char *dir, struct steer *ret); /* true also where there is no file */
 bool conf_allows(const struct conf *c, int64_t user_id);
 

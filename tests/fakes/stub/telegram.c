@@ -9,7 +9,9 @@
 
 #include "http.h"
 #include "json.h"
+#include "people.h"
 #include "stub.h"
+#include "usage.h"
 #include "ws.h"
 
 enum {
@@ -162,7 +164,7 @@ static void send_text(struct poller *p, int64_t chat_id, const char *text)
 }
 
 /* As OpenClaw does for strangers: a code once, then silence. */
-static void offer_pairing(struct poller *p, int64_t user_id, int64_t chat_id)
+static void offer_pairing(struct poller *p, int64_t user_id, int64_t chat_id, const char *name)
 {
 	static const char letters[] = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 	unsigned char random[8];
@@ -176,6 +178,7 @@ static void offer_pairing(struct poller *p, int64_t user_id, int64_t chat_id)
 	if (p->asked_count == ASKED_MAX || getrandom(random, sizeof(random), 0) != sizeof(random))
 		return;
 	p->asked[p->asked_count++] = user_id;
+	pairing_ask(user_id, name);
 	for (size_t i = 0; i < sizeof(random); i++)
 		code[i] = letters[random[i] % (sizeof(letters) - 1)];
 	text_printf(&t,
@@ -194,15 +197,15 @@ static void on_update(struct poller *p, const struct json *update)
 	const char *text = json_string_at(message, "text", NULL);
 	int64_t chat_id = json_int_at(message, "chat/id", 0);
 	int64_t user_id = json_int_at(message, "from/id", 0);
-	struct text reply = { 0 };
-	char key[64];
+	char key[64], reply[WS_TEXT_MAX];
 
 	p->offset = json_int_at(update, "update_id", p->offset) + 1;
 	if (!text || strcmp(json_string_at(message, "chat/type", ""), "private") != 0)
 		return;
-	if (!conf_allows(&p->conf, user_id)) {
+	if (!conf_allows(&p->conf, user_id) && !pairing_has(user_id)) {
 		if (p->conf.dm_policy == DM_PAIRING)
-			offer_pairing(p, user_id, chat_id);
+			offer_pairing(p, user_id, chat_id,
+			              json_string_at(message, "from/first_name", ""));
 		return;
 	}
 	pthread_mutex_lock(&p->stub->lock);
@@ -212,12 +215,9 @@ static void on_update(struct poller *p, const struct json *update)
 		pause_ms(p, p->steer.reply_delay_ms);
 	snprintf(key, sizeof(key), "agent:main:telegram:direct:%lld", (long long)user_id);
 	ws_message(p->stub, key, "user", text);
-	text_printf(&reply, "echo: %s", text);
-	if (!reply.failed) {
-		send_text(p, chat_id, reply.data);
-		ws_message(p->stub, key, "assistant", reply.data);
-	}
-	text_done(&reply);
+	usage_reply(p->stub, text, reply, sizeof(reply));
+	send_text(p, chat_id, reply);
+	ws_message(p->stub, key, "assistant", reply);
 }
 
 static void on_updates(struct poller *p, const struct json *answer)

@@ -8,6 +8,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "people.h"
+#include "usage.h"
 #include "ws_wire.h"
 
 enum { TEXT = 1, CLOSE = 8, PING = 9, PONG = 10, TICK_MS = 30000, LOOK_MS = 1000 };
@@ -18,7 +20,7 @@ struct message {
 };
 
 struct session {
-	char key[128];
+	char key[128], label[128];
 	int64_t created_at, updated_at;
 	int count; /* all; the last WS_MESSAGES_MAX are kept */
 	struct message messages[WS_MESSAGES_MAX];
@@ -29,9 +31,9 @@ static struct {
 	pthread_mutex_t lock;
 	struct session *sessions[WS_SESSIONS_MAX];
 	char *events[WS_EVENTS_MAX];
+	char runs[WS_RUNS_MAX][WS_RUN_MAX]; /* the last, which are not started again */
+	unsigned int run_count;
 	unsigned long long event_count;
-	char asking_device[65], asking_id[33], paired[65];
-	bool is_loaded;
 } w = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 struct conn {
@@ -41,57 +43,7 @@ struct conn {
 	bool is_in, is_subscribed, is_dead;
 };
 
-static void random_hex(char *out, size_t bytes)
-{
-	unsigned char raw[32];
-
-	if (getrandom(raw, bytes, 0) != (ssize_t)bytes)
-		abort();
-	for (size_t i = 0; i < bytes; i++)
-		snprintf(out + 2 * i, 3, "%02x", raw[i]);
-}
-
 /* ---- what is known ------------------------------------------------------------------------------ */
-
-/* The device that was approved outlives a restart, as with the real one. With the lock. */
-static void paired_load(struct stub *s)
-{
-	char path[512];
-	FILE *f;
-
-	if (w.is_loaded)
-		return;
-	w.is_loaded = true;
-	snprintf(path, sizeof(path), "%s/stub-device", s->dir);
-	f = fopen(path, "re");
-	if (f) {
-		if (fread(w.paired, 1, 64, f) != 64)
-			w.paired[0] = '\0';
-		fclose(f);
-	}
-}
-
-bool ws_approve(struct stub *s, const char *request_id)
-{
-	char path[512];
-	bool is_known;
-	FILE *f;
-
-	pthread_mutex_lock(&w.lock);
-	is_known = w.asking_id[0] && strcmp(w.asking_id, request_id) == 0;
-	if (is_known) {
-		memcpy(w.paired, w.asking_device, sizeof(w.paired));
-		w.asking_id[0] = '\0';
-		snprintf(path, sizeof(path), "%s/stub-device", s->dir);
-		f = fopen(path, "we");
-		if (f) {
-			fwrite(w.paired, 1, 64, f);
-			fclose(f);
-		}
-	}
-	pthread_mutex_unlock(&w.lock);
-	return is_known;
-}
 
 static void event_add(struct text *t)
 {
@@ -108,6 +60,8 @@ static void session_add(struct text *t, const struct session *s)
 	text_json(t, s->key);
 	text_printf(t, ",\"displayName\":");
 	text_json(t, s->count ? s->messages[0].text : s->key);
+	text_printf(t, ",\"label\":");
+	text_json(t, s->label[0] ? s->label : NULL);
 	text_printf(t,
 	            ",\"channel\":\"%s\",\"kind\":\"direct\",\"createdAt\":%lld,\"updatedAt\":%lld,"
 	            "\"modelProvider\":\"fake\",\"model\":\"echo\"}",
@@ -164,6 +118,17 @@ void ws_message(struct stub *stub, const char *key, const char *role, const char
 		session_add(&t, s);
 		text_printf(&t, "}");
 		event_add(&t);
+	}
+	if (s && strcmp(role, "assistant") == 0) {
+		struct text end = { 0 };
+
+		text_printf(&end, "\"event\":\"sessions.changed\",\"payload\":{\"phase\":\"end\","
+		                  "\"sessionKey\":");
+		text_json(&end, key);
+		text_printf(&end, ",\"session\":");
+		session_add(&end, s);
+		text_printf(&end, "}");
+		event_add(&end);
 	}
 	pthread_mutex_unlock(&w.lock);
 	if (write(stub->ws_fd, &one, sizeof(one)) < 0)
@@ -233,6 +198,19 @@ static void chat_event(const char *run, const char *key, const char *state, cons
 	pthread_mutex_unlock(&w.lock);
 }
 
+static bool is_new_run(const char *run)
+{
+	bool is_known = false;
+
+	pthread_mutex_lock(&w.lock);
+	for (unsigned int i = 0; i < WS_RUNS_MAX; i++)
+		is_known |= strcmp(w.runs[i], run) == 0;
+	if (!is_known)
+		snprintf(w.runs[w.run_count++ % WS_RUNS_MAX], WS_RUN_MAX, "%s", run);
+	pthread_mutex_unlock(&w.lock);
+	return !is_known;
+}
+
 static void on_chat(struct stub *s, const struct json *params, struct text *out)
 {
 	const char *run = json_string_at(params, "idempotencyKey", "");
@@ -240,14 +218,56 @@ static void on_chat(struct stub *s, const struct json *params, struct text *out)
 	const char *message = json_string_at(params, "message", "");
 	char reply[WS_TEXT_MAX];
 
-	snprintf(reply, sizeof(reply), "echo: %.900s", message);
-	ws_message(s, key, "user", message);
-	chat_event(run, key, "delta", reply);
-	ws_message(s, key, "assistant", reply);
-	chat_event(run, key, "final", reply);
+	if (is_new_run(run)) {
+		usage_reply(s, message, reply, sizeof(reply));
+		ws_message(s, key, "user", message);
+		chat_event(run, key, "delta", reply);
+		ws_message(s, key, "assistant", reply);
+		chat_event(run, key, "final", reply);
+	}
 	text_printf(out, "{\"runId\":");
 	text_json(out, run);
 	text_printf(out, ",\"status\":\"started\"}");
+}
+
+/* Its row with a new name, or its end, is told as the real one does. With the lock. */
+static void session_changed(struct text *t, const struct session *s, const char *reason)
+{
+	text_printf(t,
+	            "\"event\":\"sessions.changed\",\"payload\":{\"reason\":\"%s\",\"sessionKey\":",
+	            reason);
+	text_json(t, s->key);
+	if (strcmp(reason, "delete") != 0) {
+		text_printf(t, ",\"session\":");
+		session_add(t, s);
+	}
+	text_printf(t, "}");
+	event_add(t);
+}
+
+static bool on_session_change(const struct json *params, bool is_end, struct text *out)
+{
+	struct text t = { 0 };
+	struct session *s;
+
+	pthread_mutex_lock(&w.lock);
+	s = session_of(json_string_at(params, "key", ""), false);
+	if (s && !is_end)
+		snprintf(s->label, sizeof(s->label), "%s", json_string_at(params, "label", ""));
+	if (s)
+		session_changed(&t, s, is_end ? "delete" : "patch");
+	for (size_t i = 0; is_end && i < WS_SESSIONS_MAX; i++) {
+		if (s && w.sessions[i] == s) {
+			memmove(&w.sessions[i], &w.sessions[i + 1],
+			        (WS_SESSIONS_MAX - i - 1) * sizeof(w.sessions[0]));
+			w.sessions[WS_SESSIONS_MAX - 1] = NULL;
+			free(s);
+			break;
+		}
+	}
+	pthread_mutex_unlock(&w.lock);
+	text_printf(out, "{\"ok\":true}");
+	return s != NULL;
 }
 
 static bool run(struct conn *c, const char *method, const struct json *params, struct text *out,
@@ -262,11 +282,20 @@ static bool run(struct conn *c, const char *method, const struct json *params, s
 		on_history(params, out);
 	} else if (strcmp(method, "chat.send") == 0) {
 		on_chat(c->stub, params, out);
+	} else if (strcmp(method, "sessions.patch") == 0 ||
+	           strcmp(method, "sessions.delete") == 0) {
+		if (!on_session_change(params, method[9] == 'd', out)) {
+			*ret_error = "unknown session";
+			return false;
+		}
+	} else if (strcmp(method, "chat.abort") == 0) {
+		text_printf(out, "{\"aborted\":false}");
 	} else if (strcmp(method, "sessions.usage") == 0) {
-		text_printf(out, "{\"sessions\":[],\"aggregates\":{\"costDaily\":[],"
-		                 "\"modelDaily\":[]},\"cacheStatus\":{\"status\":\"fresh\"}}");
-	} else if (strcmp(method, "channels.pairing.list") == 0) {
-		text_printf(out, "{\"requests\":[]}");
+		usage_tell(out);
+	} else if (strncmp(method, "channels.pairing.", 17) == 0) {
+		return pairing_run(method + 17, params, out, ret_error);
+	} else if (strcmp(method, "config.get") == 0 || strcmp(method, "config.set") == 0) {
+		return config_run(c->stub, method, params, out, ret_error);
 	} else {
 		return rpc_run(c->stub, method, params, out, ret_error);
 	}
@@ -280,22 +309,6 @@ static void put(struct conn *c, struct text *t)
 	if (t->failed || !ws_send(c->fd, TEXT, t->data, t->len))
 		c->is_dead = true;
 	text_done(t);
-}
-
-static bool is_paired(struct conn *c, const char *device, char request_id[33])
-{
-	bool is_known;
-
-	pthread_mutex_lock(&w.lock);
-	paired_load(c->stub);
-	is_known = w.paired[0] && strcmp(w.paired, device) == 0;
-	if (!is_known && (!w.asking_id[0] || strcmp(w.asking_device, device) != 0)) {
-		snprintf(w.asking_device, sizeof(w.asking_device), "%s", device);
-		random_hex(w.asking_id, 16);
-	}
-	memcpy(request_id, w.asking_id, 33);
-	pthread_mutex_unlock(&w.lock);
-	return is_known;
 }
 
 static void on_connect(struct conn *c, const char *id, const struct json *params)
@@ -315,7 +328,7 @@ static void on_connect(struct conn *c, const char *id, const struct json *params
 		text_printf(&t, ",\"ok\":false,\"error\":{\"code\":\"UNAUTHORIZED\",\"message\":"
 		                "\"unauthorized\"}}");
 		c->is_dead = true;
-	} else if (!is_paired(c, device, request_id)) {
+	} else if (!ws_is_paired(c->stub, device, request_id)) {
 		text_printf(
 			&t,
 			",\"ok\":false,\"error\":{\"code\":\"NOT_PAIRED\",\"message\":\"pairing "
@@ -453,7 +466,7 @@ void ws_serve(struct stub *s, int fd, const char *head)
 	char nonce[33];
 
 	if (buf && ws_accept(fd, head)) {
-		random_hex(nonce, 16);
+		ws_random_hex(nonce, 16);
 		text_printf(&t,
 		            "{\"type\":\"event\",\"event\":\"connect.challenge\",\"payload\":{"
 		            "\"nonce\":\"%s\",\"ts\":%lld}}",

@@ -11,8 +11,10 @@
 
 enum {
 	WS_SESSIONS_MAX = 32,
-	WS_MESSAGES_MAX = 64,  /* of one session; more are counted and not kept */
-	WS_TEXT_MAX = 1024,    /* bytes of a message that are kept */
+	WS_MESSAGES_MAX = 64, /* of one session; more are counted and not kept */
+	WS_TEXT_MAX = 1024,   /* bytes of a message that are kept */
+	WS_RUNS_MAX = 64,
+	WS_RUN_MAX = 129,
 	WS_EVENTS_MAX = 128,   /* that a slow reader may be behind */
 	WS_FRAME_MAX = 131072, /* bytes of one from the client */
 };
@@ -23,6 +25,9 @@ void ws_serve(struct stub *s, int fd, const char *head);
 /* A message of a session, told to all who listen. role: "user" or "assistant". */
 void ws_message(struct stub *s, const char *key, const char *role, const char *text);
 
+/* Was it approved? Else the id under which it asks. */
+bool ws_is_paired(struct stub *s, const char *device, char request_id[33]);
+void ws_random_hex(char *out, size_t bytes);
 /* device.pair.approve: false where nobody asks with this id. */
 bool ws_approve(struct stub *s, const char *request_id);
 
