@@ -42,8 +42,9 @@ STEPS = {
 }
 # Tested beside what they belong to: test_memory.
 ELSEWHERE = {"memory.written", "memory.placed", "provider.wanted", "settings.wanted"}
-# No journey passes these yet: what a crash leaves there is said in the code alone.
-UNTRIED = {"chat.sent", "pairing.approved"}
+# Passed by journeys of their own, below: what goes over the link, and whose an assistant is.
+LINK_POINTS = {"chat.sent", "pairing.bound", "pairing.approved"}
+OWNER_POINTS = {"owner.seen", "owner.bound", "owner.ended"}
 IM_POINTS = [f"{operation}.{step}" for operation, steps in STEPS.items() for step in steps.split()]
 
 
@@ -55,7 +56,7 @@ def test_every_point_is_here() -> None:
         literal |= set(re.findall(r'on_wish\([^"]*"([a-z.]+)"', text))
         for call in re.findall(r"act_fault\(([^;]*)\);", text):
             steps |= set(re.findall(r'"([a-z]+)"', call))
-    literal -= ELSEWHERE | UNTRIED
+    literal -= ELSEWHERE | LINK_POINTS | OWNER_POINTS
     assert literal <= set(IM_POINTS), literal - set(IM_POINTS)
     covered = {p.split(".")[1] for p in IM_POINTS}
     # A container is removed to be made anew where it can't be changed as it is: the image or the
@@ -99,6 +100,11 @@ def arm(suite: Suite, daemon: str, point: str) -> Path:
     except StackError:
         assert once.exists(), f"{daemon} did not start and did not reach {point}"
     return once
+
+
+def age_its_links_too(suite: Suite) -> None:
+    age_what_it_held(suite)
+    suite.sql("UPDATE link_holders SET lease_until = now() - interval '1 s'")
 
 
 class Journey:
@@ -239,6 +245,63 @@ def test_instance_manager_dies(suite: Suite, telegram: Telegram, point: str) -> 
     assert once.exists(), f"nothing on the way reached {point}"
     journey.claims_are_free()
     journey.events_are_told()
+
+
+def test_a_chat_is_sent_once(suite: Suite, telegram: Telegram) -> None:
+    """It runs, and the same request again finds it and starts nothing."""
+    person = Person.new(suite.api)
+    instance = person.running(telegram.bot(), owner_telegram_id=7)["id"]
+    path, key = f"/instances/{instance}/chat", idempotency()
+    once = arm(suite, "instance-manager", "chat.sent")
+    person.api.timeout = 4
+    with Reviver(suite, "instance-manager", while_dead=lambda: age_its_links_too(suite)):
+        # Who links again has to be linked first.
+        run = Stubborn(person.api, 90).call("POST", path, {"message": "only once"}, headers=key, good=(202,)).data
+        assert once.exists()
+    again = expect(person.api.post(path, {"message": "only once"}, headers=key), 202)
+    assert again == run
+    said = Stubborn(person.api).until(f"/instances/{instance}/sessions/{run['session_key']}",
+                                      lambda a: a.status == 200 and len(a.data["items"]) >= 2, "it is said").data["items"]
+    assert {m["text"] for m in said} == {"only once", "echo: only once"}
+
+
+@pytest.mark.parametrize("point", ["pairing.bound", "pairing.approved"])
+def test_an_approval_is_not_lost(suite: Suite, telegram: Telegram, point: str) -> None:
+    """Whoever was to become the owner is it, and may write; asked again it is so."""
+    person, bot = Person.new(suite.api), telegram.bot()
+    instance = person.running(bot)["id"]
+    client = Stubborn(person.api, 90)
+    bot.hears(7, "may I?")
+    asked = client.until(f"/instances/{instance}/pairing", lambda a: a.status == 200 and a.data["items"],
+                         "somebody asks").data["items"][0]
+    once = arm(suite, "instance-manager", point)
+    person.api.timeout = 4
+    with Reviver(suite, "instance-manager", while_dead=lambda: age_its_links_too(suite)):
+        answer = client.call("POST", f"/instances/{instance}/pairing/{asked['code']}/approve", {"owner": True},
+                             headers=idempotency(), good=(200, 404))
+        assert once.exists()
+    # Once approved nobody asks any more; an approval that was cut short before it is made up for.
+    assert answer.status == (200 if point == "pairing.bound" else 404), answer
+    settings = client.call("GET", f"/instances/{instance}/settings").data
+    assert settings["owner_telegram_id"] == 7 and settings["access"] == "allowlist"
+    wait_until(lambda: bot.says(bot.hears(7, "so?"), timeout=3, text="echo: so?"), 30)
+    assert not bot.says(bot.hears(8, "and me?"), timeout=1)
+
+
+@pytest.mark.parametrize("point", sorted(OWNER_POINTS))
+def test_an_awaited_owner_is_not_lost(suite: Suite, telegram: Telegram, point: str) -> None:
+    person, bot = Person.new(suite.api), telegram.bot()
+    made = expect(person.api.post("/onboarding/provision", {"bot_token": bot.token}), 202)
+    person.wait(made["id"], "running")
+    once = arm(suite, "instance-manager", point)
+    with Reviver(suite, "instance-manager", while_dead=lambda: suite.sql("UPDATE owner_links SET next_at = now()")):
+        text = "hello" if point == "owner.ended" else "/start " + made["owner_link"].split("=")[1]
+        after = bot.hears(7, text)
+        wait_until(once.exists, 30, f"{point} is reached")
+        says = "Pairing code" if point == "owner.ended" else f"echo: {text}"
+        assert bot.says(after, 40, text=says), "their message is not lost"
+    owner = Stubborn(person.api).call("GET", f"/instances/{made['id']}/settings").data["owner_telegram_id"]
+    assert owner == (None if point == "owner.ended" else 7)
 
 
 @contextlib.contextmanager

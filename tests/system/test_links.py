@@ -88,9 +88,55 @@ def test_a_stopped_assistant_is_answered_from_what_is_stored(ada: Person, bot: B
     kept = expect(ada.api.get(f"/instances/{instance}/sessions?q=remember"), 200)
     assert kept["items"] and kept["as_of"]
     assert ada.api.post(f"/instances/{instance}/chat", {"message": "hi"}).code == "CONFLICT"
+    for nothing in ("pairing", "calendar", "tasks"):
+        empty = expect(ada.api.get(f"/instances/{instance}/{nothing}"), 200)
+        assert empty["items"] == [] and not empty["live"], nothing
     assert expect(ada.api.get(f"/instances/{instance}/channels"), 200)["items"][0]["status"] == "off"
     ada.act(instance, "start", "running")
     wait_until(lambda: is_linked(suite, instance), LINK_S)
+
+
+def test_a_conversation_is_renamed_and_deleted(ada: Person, bot: Bot, suite: Suite) -> None:
+    instance = linked(suite, ada, bot, owner_telegram_id=7)
+    with suite.socket(ada.access_token) as ws:
+        ws.subscribe(f"sessions.{instance}")
+        bot.hears(7, "about boats")
+        key = ws.expect("session.created", LINK_S)["data"]["session"]["session_key"]
+        path = f"/instances/{instance}/sessions/{key}"
+        assert expect(ada.api.patch(path, {"title": "Boats"}), 200)["title"] == "Boats"
+        wait_until(lambda: ws.expect("session.updated", LINK_S)["data"]["session"]["title"] == "Boats", LINK_S)
+        assert expect(ada.api.get(path), 200)["session"]["title"] == "Boats"
+        assert ada.api.patch(path, {"title": ""}).field == "title"
+        expect(ada.api.delete(path), 200)
+        assert ws.expect("session.deleted", LINK_S)["data"]["session_key"] == key
+    for answer in (ada.api.get(path), ada.api.delete(path), ada.api.patch(path, {"title": "x"})):
+        assert (answer.status, answer.code) == (404, "NOT_FOUND"), answer
+
+
+def test_who_asks_is_let_in_or_sent_away(ada: Person, bot: Bot, suite: Suite) -> None:
+    instance = linked(suite, ada, bot)
+
+    def asking() -> dict[str, Any]:
+        return {r["sender_id"]: r for r in expect(ada.api.get(f"/instances/{instance}/pairing"), 200)["items"]}
+
+    def settle(code: str, verb: str, body: Any) -> Any:
+        return ada.api.post(f"/instances/{instance}/pairing/{code}/{verb}", body)
+
+    for who in (7, 8, 9):
+        bot.hears(who, "may I?")
+    wait_until(lambda: set(asking()) == {"7", "8", "9"}, LINK_S)
+    codes = {who: r["code"] for who, r in asking().items()}
+    assert expect(settle(codes["9"], "dismiss", {}), 200)["sender_id"] == "9"
+    assert set(asking()) == {"7", "8"} and settle(codes["9"], "dismiss", {}).code == "NOT_FOUND"
+    assert expect(settle(codes["8"], "approve", {}), 200)["owner"] is False
+    wait_until(lambda: bot.says(bot.hears(8, "in"), timeout=3, text="echo: in"), LINK_S)
+    assert expect(settle(codes["7"], "approve", {"owner": True}), 200)["owner"] is True
+    settings = expect(ada.api.get(f"/instances/{instance}/settings"), 200)
+    assert settings["owner_telegram_id"] == 7 and settings["access"] == "allowlist"
+    wait_until(lambda: bot.says(bot.hears(7, "mine"), timeout=3, text="echo: mine"), LINK_S)
+    bot.hears(10, "and I?")
+    assert settle("x" * 32, "approve", {}).code == "CONFLICT", "nobody else may write"
+    assert settle("x" * 32, "approve", {"owner": True}).code == "NOT_FOUND"
 
 
 @pytest.mark.disturbs
