@@ -171,7 +171,7 @@ static int find_sender(struct call *c, const struct link_place *at, const char *
 	OWN(json) cJSON *got = NULL;
 	const cJSON *r;
 
-	if (ask(c, at, "channels.pairing.list", NULL, &got, e) < 0)
+	if (ask_call(c, at, "channels.pairing.list", NULL, &got, e) < 0)
 		return -1;
 	cJSON_ArrayForEach(r, read_at(got, "requests")) {
 		const char *id = json_text(r, "requestId");
