@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -11,10 +12,10 @@ import tempfile
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
-from table import ROOT, Change, sources
+from table import ROOT, Change, TableError, sources
 
 BUILD_S, TEST_S = 600, 300
-SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1", "UBSAN_OPTIONS": "halt_on_error=1"}
+SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
 OUT = Path("build/asan")
 
 # What became of a test: red is a failure of the test itself, dead anything that kept it from a verdict.
@@ -62,7 +63,13 @@ class Trial:
             self.path = "/usr/lib/ccache:" + self.path
 
     def sync(self) -> None:
-        """Makes the tree what the working tree is now."""
+        """Makes the tree what the working tree is now, for this process alone until it ends."""
+        self.tree.mkdir(parents=True, exist_ok=True)
+        self.lock = os.open(self.tree, os.O_RDONLY)
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TableError(f"another run is at work in {self.tree}") from None
         listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
                                 check=True, capture_output=True, text=True).stdout.split("\0")
         names = {n for n in listed if n and (ROOT / n).is_file()}
@@ -138,7 +145,7 @@ class Trial:
         report = self.tree / "build" / "trial.xml"
         report.unlink(missing_ok=True)
         status, out = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short",
-                           *(["-x"] if len(tests) == 1 else []), f"--junitxml={report}", "-k", " or ".join(names), *files],
+                           *(["--maxfail=3"] if len(tests) == 1 else []), f"--junitxml={report}", "-k", " or ".join(names), *files],
                           self.tree, seconds, {"ZAKI_BIN": str(self.tree / OUT / "bin")})
         found: dict[str, Result] = {t: (DEAD, f"pytest status {status}: {out[-300:]}") for t in tests}
         if not report.exists():

@@ -77,9 +77,9 @@ static void text_is_copied_whole(void **state)
 	assert_null(arena_printf(&a, "%5000d", 1));
 
 	/* As long as what memory comes in: its zero has a place of its own. */
-	s = arena_strdup(&a, "0123456789abcdef");
+	s = arena_strdup(&a, "0123456789abcdef0123456789abcdef");
 	assert_string_equal(arena_strdup(&a, "next"), "next");
-	assert_string_equal(s, "0123456789abcdef");
+	assert_string_equal(s, "0123456789abcdef0123456789abcdef");
 }
 
 int main(void)
