@@ -107,7 +107,10 @@ $(OUT)/obj/tests/contract/%.o: CPPFLAGS += -Iservices/gateway
 $(OUT)/tests/contract/%: $(OUT)/obj/tests/contract/%.o $(call parts_of,gateway) $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS) -lcmocka $(LDLIBS)
-$(ZAKICTL): $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tools/zakictl/*.c)) $(LIB)
+# disaster-restore reads the backup store by itself: nothing else may run yet.
+STORE_OBJ := $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard $(addprefix services/storage-backup/,dump/*.c engine/*.c format/*.c store/*.c)))
+$(OUT)/obj/tools/zakictl/%.o: CPPFLAGS += -Iservices/storage-backup
+$(ZAKICTL): $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tools/zakictl/*.c)) $(STORE_OBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS) $(LDLIBS)
 $(OUT)/obj/tests/bench/bench-backup.o: CPPFLAGS += -Iservices/storage-backup
@@ -184,7 +187,8 @@ tidy: $(TIDY_FILES:%.c=$(B)/tidy/%.ok)
 $(B)/tidy/%.ok: %.c .clang-tidy $(GEN)/messages.h
 	@mkdir -p $(@D)
 	@clang-tidy --quiet --warnings-as-errors='*' $< -- -std=gnu17 $(CPPFLAGS) \
-		$(if $(filter services/%,$<),-Iservices/$(word 2,$(subst /, ,$<))) 2>$@.log || { cat $@.log; exit 1; }
+		$(if $(filter services/%,$<),-Iservices/$(word 2,$(subst /, ,$<))) \
+		$(if $(filter tools/zakictl/%,$<),-Iservices/storage-backup) 2>$@.log || { cat $@.log; exit 1; }
 	@touch $@
 cppcheck: $(GEN)/messages.h
 	@mkdir -p $(B)/cppcheck

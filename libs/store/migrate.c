@@ -83,8 +83,8 @@ static int apply_one(struct pg_conn *c, const struct migration *m, struct err *e
 	return 0;
 }
 
-static int apply_all(struct pg_conn *c, void (*told)(const struct migration *m, void *ctx),
-                     void *ctx, struct err *e)
+static int apply_all(struct pg_conn *c, bool (*wants)(const struct migration *m, void *ctx),
+                     void (*told)(const struct migration *m, void *ctx), void *ctx, struct err *e)
 {
 	OWN(pg_result) PGresult *applied = NULL;
 
@@ -97,7 +97,7 @@ static int apply_all(struct pg_conn *c, void (*told)(const struct migration *m, 
 		return -1;
 
 	for (size_t i = 0; i < migration_count; i++) {
-		if (is_applied(applied, &migrations[i]))
+		if (is_applied(applied, &migrations[i]) || (wants && !wants(&migrations[i], ctx)))
 			continue;
 		if (apply_one(c, &migrations[i], e) < 0)
 			return -1;
@@ -112,12 +112,18 @@ OWN_DEFINE(pool, struct pg_pool *, pg_pool_close)
 int migrate_apply(const char *url, void (*told)(const struct migration *m, void *ctx), void *ctx,
                   struct err *e)
 {
+	return migrate_apply_some(url, NULL, told, ctx, e);
+}
+
+int migrate_apply_some(const char *url, bool (*wants)(const struct migration *m, void *ctx),
+                       void (*told)(const struct migration *m, void *ctx), void *ctx, struct err *e)
+{
 	OWN(pool) struct pg_pool *pool = NULL;
 	OWN(pg_conn) struct pg_conn *c = NULL;
 
 	if (pg_pool_open(url, "zaki-migrate", 1, &pool, e) < 0 || pg_take(pool, &c, e) < 0)
 		return -1;
-	return apply_all(c, told, ctx, e);
+	return apply_all(c, wants, told, ctx, e);
 }
 
 int migrate_check(struct pg_conn *c, const char *service, struct err *e)

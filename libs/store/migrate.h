@@ -28,6 +28,11 @@ extern const size_t migration_count;
 int migrate_apply(const char *url, void (*told)(const struct migration *m, void *ctx), void *ctx,
                   struct err *e);
 
+/* Those alone that wants() says yes to: a schema as it was at some time. */
+int migrate_apply_some(const char *url, bool (*wants)(const struct migration *m, void *ctx),
+                       void (*told)(const struct migration *m, void *ctx), void *ctx,
+                       struct err *e);
+
 /* Fails with ERR_CONFLICT unless the database has exactly this build's migrations of service. */
 int migrate_check(struct pg_conn *c, const char *service, struct err *e);
 

@@ -7,7 +7,8 @@
 int hold_take(struct pg_conn *c, const struct instance_hold_req *in, struct hold_state *ret,
               struct err *e)
 {
-	/* A new hold is a new wish: what was decided on before it is not written any more (wake). */
+	/* A new hold is a new wish: what was decided on before it is not written any more (wake). One
+	 * that is asked for again never becomes shorter. */
 	static const char sql[] =
 		"UPDATE instances SET"
 		"  hold_since = CASE WHEN hold_id = $3 AND hold_until > now() THEN hold_since"
@@ -16,7 +17,8 @@ int hold_take(struct pg_conn *c, const struct instance_hold_req *in, struct hold
 		"END,"
 		"  next_check_at = CASE WHEN hold_id = $3 AND hold_until > now()"
 		"   THEN next_check_at ELSE now() END,"
-		"  hold_id = $3, hold_until = now() + make_interval(secs => $4::int)"
+		"  hold_id = $3, hold_until = greatest(now() + make_interval(secs => $4::int),"
+		"   CASE WHEN hold_id = $3 THEN hold_until END)"
 		" WHERE id = $1 AND user_id = $2 AND desired <> 'deleted'"
 		"  AND (hold_id IS NULL OR hold_id = $3 OR hold_until <= now())"
 		" RETURNING status = 'stopped' AND observed_at > hold_since AS is_stopped";

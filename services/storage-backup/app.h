@@ -25,6 +25,7 @@ struct app {
 	long long store_workers;
 	long long full_hours, incremental_hours, drill_hours;
 	long long retention_days;
+	long long dump_hours, dump_retention_days;
 
 	struct bus *bus;
 	struct pg_pool *db;
@@ -55,6 +56,6 @@ bus_handler on_backup_list, on_backup_get, on_backup_create, on_backup_verify, o
 	on_backup_purge_user;
 bus_handler on_restore, on_restore_get;
 bus_handler on_backup_files, on_backup_file, on_backup_diff, on_memory_history; /* POOL_STORE */
-bus_handler on_admin_list, on_admin_do, on_admin_job, on_admin_usage;
+bus_handler on_admin_list, on_admin_do, on_admin_job, on_admin_usage, on_admin_dumps;
 
 #endif

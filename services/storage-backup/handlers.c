@@ -192,7 +192,11 @@ int on_backup_purge_user(struct call *c, struct err *e)
 		"SELECT (SELECT count(*) FROM backups WHERE user_id = $1)"
 		" + (SELECT count(*) FROM backup_targets WHERE user_id = $1)"
 		" + (SELECT count(*) FROM backup_users WHERE user_id = $1)"
-		" + (SELECT count(*) FROM backup_jobs WHERE user_id = $1) AS n";
+		" + (SELECT count(*) FROM backup_jobs WHERE user_id = $1)"
+		" + (SELECT count(*) FROM erased_users WHERE user_id = $1 AND stored_at IS NULL)"
+		" AS n";
+	static const char sql_mark[] =
+		"INSERT INTO erased_users (user_id) VALUES ($1) ON CONFLICT DO NOTHING";
 	static const char sql_drop[] =
 		"DELETE FROM backup_jobs WHERE user_id = $1 AND work <> 'erase'"
 		" AND lease_owner IS NULL";
@@ -204,7 +208,8 @@ int on_backup_purge_user(struct call *c, struct err *e)
 	OWN(pg_result) PGresult *res = NULL;
 	const char *user_id = in->user_id;
 
-	if (pg_take(app->db, &db, e) < 0 || pg_query(db, sql_left, &user_id, 1, &res, e) < 0 ||
+	if (pg_take(app->db, &db, e) < 0 || pg_query(db, sql_mark, &user_id, 1, NULL, e) < 0 ||
+	    pg_query(db, sql_left, &user_id, 1, &res, e) < 0 ||
 	    pg_int(res, 0, "n", &out->remaining, e) < 0)
 		return -1;
 	if (out->remaining == 0)

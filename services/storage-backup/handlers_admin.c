@@ -78,6 +78,9 @@ static int ask_for(struct pg_conn *db, const struct backup_admin_req *in, struct
 		if (of_backup(db, in->backup_id, "done", j, e) < 0)
 			return -1;
 		return restore_ask(db, j, in->path, e);
+	} else if (strcmp(action, "dump") == 0) {
+		j->work = JOB_DUMP;
+		snprintf(j->user_id, UUID_SIZE, "%s", JOB_PLATFORM);
 	} else if (strcmp(action, "prune") == 0) {
 		j->work = JOB_PRUNE;
 		if (!in->user_id)

@@ -9,6 +9,7 @@
 static const char *const works[JOB_WORK_COUNT] = {
 	[JOB_BACKUP] = "backup",   [JOB_VERIFY] = "verify", [JOB_DRILL] = "drill",
 	[JOB_RESTORE] = "restore", [JOB_PRUNE] = "prune",   [JOB_ERASE] = "erase",
+	[JOB_DUMP] = "dump",
 };
 
 const char *job_work_name(enum job_work w)

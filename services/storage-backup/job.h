@@ -16,6 +16,7 @@
 #define JOB_ATTEMPTS_MAX 5
 #define JOB_APP          "storage-backup "
 #define JOB_OWNER_SIZE   64
+#define JOB_PLATFORM     "00000000-0000-0000-0000-000000000000"
 
 enum job_work {
 	JOB_BACKUP,
@@ -24,6 +25,7 @@ enum job_work {
 	JOB_RESTORE,
 	JOB_PRUNE,
 	JOB_ERASE,
+	JOB_DUMP, /* of the platform: its user and scope are JOB_PLATFORM */
 	JOB_WORK_COUNT
 };
 
@@ -43,7 +45,7 @@ struct job {
 	char owner[JOB_OWNER_SIZE];
 };
 
-/* Asks for work. id "": one is made, and put there. A drill, prune or erase that is asked for
+/* Asks for work. id "": one is made, and put there. A drill, prune, erase or dump that is asked for
  * already is not asked for again: *ret_new (may be NULL) is false, and id is the one there is. */
 int job_add(struct pg_conn *c, struct job *j, enum job_priority priority, bool *ret_new,
             struct err *e);

@@ -33,6 +33,10 @@ static const struct conf_key conf[] = {
 	  "Hours between its incremental ones" },
 	{ "BACKUP_DRILL_HOURS",      CONF_INT, AT(drill_hours),          "168", 1, 8760, false,
 	  "Hours between restore drills, which prove the newest backup" },
+	{ "PLATFORM_DUMP_HOURS",     CONF_INT, AT(dump_hours),           "24", 1, 8760, false,
+	  "Hours between dumps of the platform's own tables" },
+	{ "PLATFORM_DUMP_RETENTION_DAYS", CONF_INT, AT(dump_retention_days), "7", 1, 3650, false,
+	  "Days that such a dump is kept; the newest two always are" },
 	{ "BACKUP_RETENTION_DAYS",   CONF_INT, AT(retention_days),       "30", 1, 3650, false,
 	  "Days that a backup is kept; the newest good one of an assistant always is" },
 };
@@ -54,6 +58,7 @@ static const struct bus_route routes[] = {
 	{ SUBJ_BACKUP_ADMIN_DO,    on_admin_do,          POOL_MAIN },
 	{ SUBJ_BACKUP_ADMIN_JOB,   on_admin_job,         POOL_MAIN },
 	{ SUBJ_BACKUP_ADMIN_USAGE, on_admin_usage,       POOL_STORE },
+	{ SUBJ_BACKUP_ADMIN_DUMPS, on_admin_dumps,       POOL_MAIN },
 	{ SUBJ_BACKUP_HEALTH,      svc_on_health,        POOL_MAIN },
 };
 

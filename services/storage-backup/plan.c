@@ -2,6 +2,7 @@
 
 #include "alert.h"
 #include "backup.h"
+#include "dump_row.h"
 #include "job.h"
 #include "target.h"
 #include "work.h"
@@ -183,8 +184,9 @@ static int plan(struct app *app, int *ret_asked, struct err *e)
 	if (!pg_bool(lock, 0, "got"))
 		return 0;
 	r = due_backups(c, app, ret_asked, e) < 0 || due_drills(c, app, ret_asked, e) < 0 ||
-	                    due_prunes(c, ret_asked, e) < 0 || sweep(c, e) < 0 ||
-	                    alert_look(c, app, e) < 0
+	                    due_prunes(c, ret_asked, e) < 0 ||
+	                    dump_plan(c, app, ret_asked, e) < 0 || sweep(c, e) < 0 ||
+	                    alert_look(c, app, e) < 0 || dump_alert(c, app, e) < 0
 	            ? -1
 	            : 0;
 	/* A connection that broke has let go of it by itself. */
@@ -225,7 +227,7 @@ int plan_check(struct app *app, struct err *e)
 	if (pg_take(app->db, &c, e) < 0 || pg_query(c, sql, NULL, 0, &res, e) < 0 ||
 	    pg_int(res, 0, "n", &count, e) < 0)
 		return -1;
-	return count == 0 ? 0
+	return count == 0 ? dump_alert_check(c, e)
 	                  : err_set(e, ERR_UNAVAILABLE,
 	                            "backups of %lld assistants are overdue, failed or unproven",
 	                            count);

@@ -53,6 +53,7 @@ int run_restore(struct run *r, struct err *e);
 int run_proof(struct run *r, struct err *e); /* verify and drill */
 int run_prune(struct run *r, struct err *e);
 int run_erase(struct run *r, struct err *e);
+int run_dump(struct run *r, struct err *e);
 
 /* The restore's row at its end: given up. */
 int run_restore_failed(struct run *r, const char *text, struct err *e);

@@ -1,6 +1,7 @@
 #include "run.h"
 
 #include "base/fault.h"
+#include "dump/dump.h"
 #include "store/once.h"
 #include "store/params.h"
 
@@ -97,6 +98,26 @@ int run_prune(struct run *r, struct err *e)
 	return run_end(r, RUN_DONE, NULL, e);
 }
 
+/* Before anything goes: no dump of the platform that holds the account brings it back. */
+static int mark_erased(struct run *r, struct err *e)
+{
+	static const char sql[] = "INSERT INTO erased_users (user_id) VALUES ($1)"
+				  " ON CONFLICT (user_id) DO UPDATE SET user_id = excluded.user_id"
+				  " RETURNING mark";
+	static const char sql_stored[] =
+		"UPDATE erased_users SET stored_at = now() WHERE user_id = $1";
+	const char *user_id = r->job.user_id;
+	OWN(pg_result) PGresult *res = NULL;
+	OWN(pg_conn) struct pg_conn *c = NULL;
+
+	if (pg_take(r->app->db, &c, e) < 0 || pg_query(c, sql, &user_id, 1, &res, e) < 0 ||
+	    dump_mark_erased(r->app->engine, pg_text(res, 0, "mark"), user_id, e) < 0)
+		return -1;
+	/* A crash here: the mark is written again, under the same name. */
+	fault_point("erase.marked");
+	return pg_query(c, sql_stored, &user_id, 1, NULL, e);
+}
+
 /* The account is deleted: all of it goes, in the store first. Nothing else of the person is under
  * way (job_claim()), nor begins. */
 int run_erase(struct run *r, struct err *e)
@@ -113,7 +134,8 @@ int run_erase(struct run *r, struct err *e)
 	OWN(pg_tx) struct pg_tx tx = { 0 };
 	const char *user_id = r->job.user_id;
 
-	if (run_step(r, "erasing", e) < 0 || engine_erase_user(r->app->engine, user_id, e) < 0)
+	if (run_step(r, "erasing", e) < 0 || mark_erased(r, e) < 0 ||
+	    engine_erase_user(r->app->engine, user_id, e) < 0)
 		return -1;
 	/* A crash here: the rows tell of what is gone; it is erased again. */
 	fault_point("erase.erased");

@@ -5,6 +5,8 @@
 #include "base/fault.h"
 #include "base/log.h"
 
+#include <errno.h>
+
 /*
  * A restore: fetched beside while the assistant runs; then the assistant is held, a checkpoint made
  * of what it has now, the two are swapped by one rename, and the assistant is let go. Each step
@@ -120,13 +122,23 @@ static int finish(struct run *r, struct err *e)
 	return run_end(r, RUN_DONE, NULL, e);
 }
 
+static bool has_files(const struct run *r)
+{
+	char path[1024];
+
+	snprintf(path, sizeof(path), "%s/%s/%s", r->app->data_dir, r->job.user_id,
+	         r->job.instance_id);
+	return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
 /* Held from here on; the caller lets go. */
 static int held(struct run *r, const struct restore *it, struct err *e)
 {
 	if (step(r, "stopping", e) < 0 || hold_begin(r, e) < 0)
 		return -1;
 	fault_point("restore.held");
-	if (step(r, "checkpoint", e) < 0 || checkpoint(r, e) < 0)
+	/* After the loss of a machine there is nothing of it here yet. */
+	if (step(r, "checkpoint", e) < 0 || (has_files(r) && checkpoint(r, e) < 0))
 		return -1;
 	fault_point("restore.checkpoint");
 	return put_in(r, it, e);

@@ -97,6 +97,8 @@ static int do_work(struct run *r, struct err *e)
 		return run_restore(r, e);
 	case JOB_PRUNE:
 		return run_prune(r, e);
+	case JOB_DUMP:
+		return run_dump(r, e);
 	default:
 		return run_erase(r, e);
 	}

@@ -114,6 +114,14 @@ NOT_FOR = {
         "DELETE FROM audit_instance", "UPDATE audit_instance SET action = 'x'", "UPDATE instances SET user_id = id",
         "TRUNCATE instances", "UPDATE platform SET id = gen_random_uuid()",
     ],
+    # It reads what its dumps hold, and nothing of sessions, tokens and mails.
+    "zaki_storage_backup": [
+        "SELECT 1 FROM sessions", "SELECT 1 FROM refresh_tokens", "SELECT 1 FROM email_tokens", "SELECT 1 FROM mail_outbox",
+        "SELECT 1 FROM instance_links", "SELECT 1 FROM disaster_restore", "UPDATE users SET password_hash = 'x'",
+        "DELETE FROM users", "INSERT INTO recovery_codes SELECT '', id FROM users", "DELETE FROM second_factors",
+        "UPDATE api_keys SET scope = 'write'", "DELETE FROM audit_log", "UPDATE instances SET desired = 'stopped'",
+        "UPDATE provider_keys SET name = 'x'", "TRUNCATE audit_instance", "SELECT nextval('audit_log_id_seq')",
+    ],
 }
 NOT_FOR_ANY = [
     "CREATE TABLE x (a int)", "CREATE TEMP TABLE x (a int)", "CREATE SCHEMA x", "DROP TABLE instances", "DROP TABLE users",

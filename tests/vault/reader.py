@@ -2,15 +2,18 @@
 """Reads backups by docs/BACKUP_FORMAT.md alone: nothing of the engine is used.
 
     reader.py STORE_FOLDER USER_ID BACKUP_ID ENCRYPTION_KEY    lists the backup, with a hash of each file
+    reader.py STORE_FOLDER DUMP_ID ENCRYPTION_KEY              lists a dump of the platform
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import zstandard
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt as aead_open
@@ -172,7 +175,42 @@ class Backup:
         return data
 
 
+PLATFORM = "00000000-0000-0000-0000-000000000000"
+
+
+class Dump:
+    """A dump of the platform's tables, and which accounts were erased since."""
+
+    def __init__(self, store: Path, name: str, secret: bytes) -> None:
+        self.store, self.keys = store, Keys.derive(secret, PLATFORM)
+        root = f"platform/dumps/{name}/"
+        data = Bytes(self.box(root + "head"))
+        assert data.number() == 1
+        self.created_ms = data.number()
+        self.schemas = {data.text().decode(): data.number() for _ in range(data.number())}
+        self.tables: dict[str, list[dict[str, Any]]] = {}
+        for number in range(data.number()):
+            table, rows, length, digest = data.text().decode(), data.number(), data.number(), data.take(32)
+            part = self.box(f"{root}{number:06d}")
+            assert len(part) == length and hashlib.blake2b(part, digest_size=32).digest() == digest
+            found = json.loads(part)
+            assert len(found) == rows
+            self.tables.setdefault(table, []).extend(found)
+        assert not data.more()
+        self.erased = {self.box(f"platform/erased/{p.name}").decode() for p in (store / "platform" / "erased").glob("*")}
+
+    def box(self, key: str) -> bytes:
+        data = (self.store / key).read_bytes()
+        assert data[:8] == b"ZAKIBOX1" and data[8:16] == self.keys.tag
+        return unzstd(aead_open(data[40:], key.encode(), data[16:40], self.keys.box))
+
+
 def main() -> None:
+    if len(sys.argv) == 4:
+        dump = Dump(Path(sys.argv[1]), sys.argv[2], sys.argv[3].encode())
+        for table, rows in dump.tables.items():
+            print(table, len(rows))
+        return
     store, user, backup, secret = sys.argv[1:]
     for entry in Backup(Path(store), user, backup, secret.encode()).entries:
         assert len(entry.content) == entry.size

@@ -9,7 +9,7 @@ import sqlite3
 import uuid
 
 from conftest import INSTANCE, ROOT, SECRET, USER, Place
-from reader import Backup, Keys
+from reader import PLATFORM, Backup, Keys
 
 
 def test_another_program_reads_a_backup(place: Place) -> None:
@@ -58,4 +58,5 @@ def test_the_vectors_of_the_page() -> None:
     keys = Keys.derive(SECRET.encode(), USER)
     assert given == {"tag": keys.tag.hex(), "chunk-id-key": keys.chunk_id.hex(), "pack-key": keys.pack.hex(),
                      "manifest-key": keys.manifest.hex(), "box-key": keys.box.hex(),
+                     "platform-box-key": Keys.derive(SECRET.encode(), PLATFORM).box.hex(),
                      "chunk-id": hashlib.blake2b(b"likes tea\n", key=keys.chunk_id, digest_size=32).hexdigest()}

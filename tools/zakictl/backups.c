@@ -186,6 +186,43 @@ static int du(struct link *l, int argc, char **argv, struct err *e)
 	return 0;
 }
 
+/* Of the platform's own tables. */
+static int dump(struct link *l, int argc, char **argv, struct err *e)
+{
+	struct backup_admin_req in = { .action = "dump" };
+
+	(void)argc;
+	(void)argv;
+	return act(l, &in, e);
+}
+
+static int dumps(struct link *l, int argc, char **argv, struct err *e)
+{
+	const struct none in = { 0 };
+	const struct bus_ctx ctx = { 0 };
+	struct backup_dump_list out = { 0 };
+	OWN(arena) struct arena a;
+
+	(void)argc;
+	(void)argv;
+	arena_init(&a, BUS_ARENA_LIMIT);
+	if (bus_call(l->bus, SUBJ_BACKUP_ADMIN_DUMPS, &ctx, &in, &a, &out, e) < 0)
+		return -1;
+	printf("%-33s  %-8s  %12s  %12s  %12s  %-24s\n", "DUMP", "STATUS", "ROWS", "BYTES",
+	       "STORED", "DONE");
+	for (size_t i = 0; i < out.items_count; i++) {
+		const struct backup_dump_view *d = &out.items[i];
+
+		printf("%-33s  %-8s  %12lld  %12lld  %12lld  %-24s\n", d->id, d->status, d->rows,
+		       d->bytes, d->bytes_stored, or_dash(d->finished_at));
+		if (d->error)
+			printf("  %s\n", d->error);
+	}
+	printf("the next one at %s\n", out.next_at);
+	return out.problem[0] ? err_set(e, ERR_CONFLICT, "the platform's dump is %s", out.problem)
+	                      : 0;
+}
+
 static const struct {
 	const char *name;
 	int least, most; /* arguments */
@@ -193,7 +230,7 @@ static const struct {
 } verbs[] = {
 	{ "list", 0, 1, list },   { "create", 1, 1, create },   { "verify", 1, 1, verify },
 	{ "drill", 1, 1, drill }, { "restore", 1, 2, restore }, { "prune", 1, 1, prune },
-	{ "du", 1, 1, du },
+	{ "du", 1, 1, du },       { "dumps", 0, 0, dumps },     { "dump", 0, 0, dump },
 };
 
 static int run(int argc, char **argv, struct err *e)
@@ -212,7 +249,7 @@ static int run(int argc, char **argv, struct err *e)
 
 const struct command command_backups = {
 	.name = "backups",
-	.usage = "list|create|verify|drill|restore|prune|du …",
+	.usage = "list|create|verify|drill|restore|prune|du|dumps|dump …",
 	.summary = "lists, makes, proves, restores and clears backups",
 	.help = "  list [ASSISTANT]          what there is, newest first\n"
 		"  create ASSISTANT          makes one now\n"
@@ -221,7 +258,10 @@ const struct command command_backups = {
 		"  restore BACKUP [PATH]     all of it, or one path, into its assistant\n"
 		"  prune USER                clears what is past its time\n"
 		"  du USER                   what a person's backups take\n"
-		"All but list and du wait until the work is done; exit status 1 where it failed.\n",
+		"  dumps                     the dumps of the platform's own tables\n"
+		"  dump                      makes one now, and reads it back\n"
+		"All but list, du and dumps wait until the work is done; exit status 1 where it "
+		"failed.\n",
 	.conf = conf,
 	.conf_count = COUNT(conf),
 	.run = run,

@@ -10,15 +10,15 @@
 #define EXIT_USAGE 2
 
 static const struct command *const commands[] = {
-	&command_backups, &command_migrate, &command_status,
-	&command_tail,    &command_trace,   &command_user,
+	&command_backups, &command_disaster, &command_migrate, &command_status,
+	&command_tail,    &command_trace,    &command_user,
 };
 
 static int help(FILE *to)
 {
 	fprintf(to, "zakictl: looks after a Zaki suite\n\nUsage: zakictl COMMAND [--help]\n\n");
 	for (size_t i = 0; i < COUNT(commands); i++)
-		fprintf(to, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+		fprintf(to, "  %-16s %s\n", commands[i]->name, commands[i]->summary);
 	return to == stdout ? EXIT_SUCCESS : EXIT_USAGE;
 }
 

@@ -5,13 +5,11 @@
 #include <sodium.h>
 #include <zstd.h>
 
-#define MAGIC     "ZAKIBOX1"
-#define NONCE     crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
-#define TAG       crypto_aead_xchacha20poly1305_ietf_ABYTES
-#define HEAD      (8 + 8 + NONCE)
-#define LEVEL     3
-#define PLATFORM  "00000000-0000-0000-0000-000000000000" /* whose keys seal what is nobody's */
-#define BLOB_ROOT "platform/"
+#define MAGIC "ZAKIBOX1"
+#define NONCE crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
+#define TAG   crypto_aead_xchacha20poly1305_ietf_ABYTES
+#define HEAD  (8 + 8 + NONCE)
+#define LEVEL 3
 
 int sealed_put(const struct engine *en, const struct keys *k, const char *key, const void *data,
                size_t len, struct err *e)
@@ -139,34 +137,4 @@ int condemned_write(const struct engine *en, const struct key_ring *ring,
 		bytes_put32(row + PACK_ID_LEN + 4, (uint32_t)(list[i].since_ms >> 32));
 	}
 	return sealed_put(en, &ring->keys[0], key.text, text, count * CONDEMNED_ROW, e);
-}
-
-static int blob_key(const char *name, struct key_text *ret, struct err *e)
-{
-	int len = snprintf(ret->text, sizeof(ret->text), BLOB_ROOT "%s", name);
-
-	return len < (int)sizeof(ret->text) ? 0 : err_field(e, "name", "is too long");
-}
-
-int engine_blob_put(struct engine *en, const char *name, const void *data, size_t len,
-                    struct err *e)
-{
-	OWN(key_ring) struct key_ring *ring = NULL;
-	struct key_text key = { "" };
-
-	if (len > ENGINE_BLOB_MAX)
-		return err_set(e, ERR_TOO_LARGE, "more than %d bytes", ENGINE_BLOB_MAX);
-	if (blob_key(name, &key, e) < 0 || key_ring_new(en, PLATFORM, &ring, e) < 0)
-		return -1;
-	return sealed_put(en, &ring->keys[0], key.text, data, len, e);
-}
-
-int engine_blob_get(struct engine *en, const char *name, char **ret, size_t *ret_len, struct err *e)
-{
-	OWN(key_ring) struct key_ring *ring = NULL;
-	struct key_text key = { "" };
-
-	if (blob_key(name, &key, e) < 0 || key_ring_new(en, PLATFORM, &ring, e) < 0)
-		return -1;
-	return sealed_get(en, ring, key.text, ret, ret_len, e);
 }

@@ -261,6 +261,12 @@ int engine_blob_put(struct engine *en, const char *name, const void *data, size_
                     struct err *e);
 int engine_blob_get(struct engine *en, const char *name, char **ret, size_t *ret_len,
                     struct err *e);
+/* Those whose names begin so, in byte order; size: in the store. on_blob returns false to end it. */
+int engine_blobs(struct engine *en, const char *prefix,
+                 bool (*on_blob)(void *ctx, const char *name, long long size), void *ctx,
+                 struct err *e);
+/* Gone already is fine. */
+int engine_blob_delete(struct engine *en, const char *name, struct err *e);
 
 OWN_DEFINE(engine, struct engine *, engine_close)
 
