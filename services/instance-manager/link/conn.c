@@ -186,6 +186,21 @@ static void answered(struct conn *c, struct frame *f)
 	/* One that nobody waits for any more. */
 }
 
+/* What goes wrong each time is not tried all the time. */
+bool conn_resync(struct conn *c, long long now_ms)
+{
+	long long at_ms = now_ms + LINK_AGAIN_MS;
+	bool is_sooner;
+
+	if (c->is_again && at_ms < c->synced_ms + LINK_AGAIN_MAX_MS)
+		at_ms = c->synced_ms + LINK_AGAIN_MAX_MS;
+	is_sooner = at_ms < c->resync_ms;
+	if (is_sooner)
+		c->resync_ms = at_ms;
+	c->is_again = true;
+	return is_sooner;
+}
+
 /* seq counts what the gateway sent on this connection: a number left out is a frame that it
  * dropped, since we read too slowly. What it held is asked for. */
 static void seq_follow(struct conn *c, const struct frame *f)
@@ -193,9 +208,9 @@ static void seq_follow(struct conn *c, const struct frame *f)
 	if (!f->seq)
 		return;
 	if (c->seq && f->seq != c->seq + 1) {
-		log_warn("frames of the assistant's gateway are missing, asking anew",
-		         "instance_id", c->target.id);
-		(void)news_put(c->box, NEWS_GAP, "", NULL);
+		if (conn_resync(c, c->heard_ms))
+			log_warn("frames of the assistant's gateway are missing, asking anew",
+			         "instance_id", c->target.id);
 	}
 	c->seq = f->seq;
 }

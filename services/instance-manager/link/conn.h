@@ -71,6 +71,9 @@ int conn_received(struct conn *c, const void *data, size_t len, bool is_last, st
 void conn_opened(struct conn *c);
 void conn_gone(struct conn *c, const char *why); /* its socket is, or never was */
 
+/* All is to be asked for anew soon. False: it was to be by then already. */
+bool conn_resync(struct conn *c, long long now_ms);
+
 /* 0: in time; -1: it is to be closed. */
 int conn_tick(struct conn *c, long long now_ms, struct err *e);
 

@@ -115,7 +115,9 @@ int link_write_state(struct pg_conn *c, const char *holder, const char *id, cons
 
 int link_write_synced(struct pg_conn *c, const char *holder, const char *id, struct err *e)
 {
-	static const char sql[] = "UPDATE instance_links SET synced_at = now()"
+	/* That it is linked may not have been written when it was told. */
+	static const char sql[] = "UPDATE instance_links SET synced_at = now(), reason = NULL,"
+				  "  connected_at = coalesce(connected_at, now())"
 				  " WHERE instance_id = $1 AND holder = $2";
 	const char *params[] = { id, holder };
 

@@ -316,15 +316,8 @@ static void on_resync(struct links *l, struct task *t)
 {
 	struct conn *c = *links_slot(l, t->id);
 
-	long long now_ms = clock_mono_ms(), at_ms = now_ms + LINK_AGAIN_MS;
-
-	/* What goes wrong each time is not tried all the time. */
-	if (c && at_ms < c->synced_ms + LINK_AGAIN_MAX_MS && c->is_again)
-		at_ms = c->synced_ms + LINK_AGAIN_MAX_MS;
-	if (c && at_ms < c->resync_ms)
-		c->resync_ms = at_ms;
 	if (c)
-		c->is_again = true;
+		(void)conn_resync(c, clock_mono_ms());
 	free(t);
 }
 

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #define BOXES_MAX 8192 /* that wait for a thread */
+#define SPARE     32   /* places for what a resync does not make up for: that it is up, or down */
 
 struct news_desk {
 	struct app *app;
@@ -21,7 +22,7 @@ struct news_box {
 
 	struct news_desk *desk;
 	char id[UUID_SIZE], user_id[UUID_SIZE];
-	long long sync_ms; /* the worker's own */
+	struct pace pace; /* the worker's own */
 };
 
 static void news_free(struct news *n)
@@ -57,8 +58,8 @@ static struct news *box_take(struct news_box *b)
 			b->last = NULL;
 		b->count--;
 	} else if (b->is_overrun) {
-		b->is_overrun = false;
 		n = calloc(1, sizeof(*n));
+		b->is_overrun = !n;
 		if (n)
 			n->kind = NEWS_GAP;
 	}
@@ -74,7 +75,7 @@ static struct news *box_take(struct news_box *b)
 static void work(void *item)
 {
 	struct news_box *b = item;
-	const struct news_of of = { b->desk->app, b->id, b->user_id, &b->sync_ms };
+	const struct news_of of = { b->desk->app, b->id, b->user_id, &b->pace };
 	struct news *n;
 
 	/* b is gone once there is none. */
@@ -135,7 +136,7 @@ static bool box_add(struct news_box *b, struct news *n)
 	bool is_first = false, is_taken = false;
 
 	pthread_mutex_lock(&b->lock);
-	if (b->count >= NEWS_BOX_MAX) {
+	if (b->count >= NEWS_BOX_MAX + (n->kind < NEWS_GAP ? SPARE : 0)) {
 		b->is_overrun = true;
 	} else {
 		if (b->last)

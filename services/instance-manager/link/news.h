@@ -2,6 +2,7 @@
 #define LINK_NEWS_H
 
 #include "app.h"
+#include "link/pace.h"
 
 #include <cjson/cJSON.h>
 
@@ -11,8 +12,7 @@
  * loses what does not fit, and everything is asked for anew once it is empty.
  */
 #define NEWS_WORKERS 12
-#define NEWS_BOX_MAX 256  /* waiting in one box */
-#define NEWS_SYNC_MS 2000 /* between two times that everything is asked for */
+#define NEWS_BOX_MAX 256 /* waiting in one box */
 
 enum news_kind {
 	NEWS_UP,      /* linked and subscribed */
@@ -37,7 +37,7 @@ struct news {
 struct news_of {
 	struct app *app;
 	const char *id, *user_id; /* of the instance */
-	long long *sync_ms;       /* monotonic; when everything was last asked for */
+	struct pace *pace;
 };
 
 /* on_news.c. On a thread of the desk. */

@@ -29,12 +29,24 @@ static int write_state(const struct news_of *of, const char *reason, struct err 
 	return link_write_state(db, holder_name(of->app), of->id, reason, e);
 }
 
+/* All that is kept of it is asked for; where that was done a moment ago, or took too long, later. */
+static int ask_all(const struct news_of *of, struct err *e)
+{
+	if (!pace_begin(of->pace, clock_mono_ms())) {
+		links_resync(of->app->links, of->id);
+		return 0;
+	}
+	if (sync_run(of, e) == 0 && usage_pull(of, e) == 0)
+		return 0;
+	if (e->code == ERR_TIMEOUT)
+		pace_too_slow(of->pace, clock_mono_ms());
+	return -1;
+}
+
 static int on_up(const struct news_of *of, struct news *n, struct err *e)
 {
 	(void)n;
-	if (write_state(of, NULL, e) < 0 || sync_run(of, e) < 0)
-		return -1;
-	return usage_pull(of, e);
+	return write_state(of, NULL, e) < 0 ? -1 : ask_all(of, e);
 }
 
 static int on_down(const struct news_of *of, struct news *n, struct err *e)
@@ -117,10 +129,7 @@ static int on_approve(const struct news_of *of, struct news *n, struct err *e)
 static int on_gap(const struct news_of *of, struct news *n, struct err *e)
 {
 	(void)n;
-	/* A gateway that goes on losing frames is not asked without end. */
-	if (clock_mono_ms() < *of->sync_ms + NEWS_SYNC_MS)
-		clock_sleep_ms(NEWS_SYNC_MS / 4);
-	return sync_run(of, e) < 0 ? -1 : usage_pull(of, e);
+	return ask_all(of, e);
 }
 
 static int on_session(const struct news_of *of, struct news *n, struct err *e)

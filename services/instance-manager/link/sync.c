@@ -24,11 +24,14 @@ static const cJSON *member(const cJSON *obj, const char *key)
 	return cJSON_GetObjectItemCaseSensitive(obj, key);
 }
 
-static int ask(const struct news_of *of, const char *method, const cJSON *params, cJSON **ret,
-               struct err *e)
+int sync_ask(const struct news_of *of, const char *method, const cJSON *params, cJSON **ret,
+             struct err *e)
 {
-	const struct link_ask a = { of->id, method, params, SYNC_TIMEOUT_MS };
+	const struct link_ask a = { of->id, method, params,
+		                    pace_left_ms(of->pace, clock_mono_ms(), SYNC_TIMEOUT_MS) };
 
+	if (a.timeout_ms == 0)
+		return err_set(e, ERR_TIMEOUT, "the assistant takes too long to tell all");
 	return links_call(of->app->links, &a, ret, e);
 }
 
@@ -55,7 +58,7 @@ static int list(const struct news_of *of, struct listed *l, struct err *e)
 		if (!cJSON_AddNumberToObject(params, "limit", PAGE) ||
 		    !cJSON_AddNumberToObject(params, "offset", page * PAGE))
 			return err_set(e, ERR_INTERNAL, "out of memory");
-		if (ask(of, "sessions.list", params, &got, e) < 0)
+		if (sync_ask(of, "sessions.list", params, &got, e) < 0)
 			return -1;
 		if (!cJSON_IsArray(member(got, "sessions")))
 			return err_set(e, ERR_UPSTREAM, "the assistant lists no sessions");
@@ -75,7 +78,7 @@ static int count_messages(const struct news_of *of, struct session_row *row, str
 	if (!cJSON_AddStringToObject(params, "sessionKey", row->key) ||
 	    !cJSON_AddNumberToObject(params, "limit", 1))
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (ask(of, "chat.history", params, &got, e) < 0)
+	if (sync_ask(of, "chat.history", params, &got, e) < 0)
 		return -1;
 	total = member(got, "totalMessages");
 	if (cJSON_IsNumber(total) && total->valuedouble >= 0 &&
@@ -144,7 +147,6 @@ int sync_run(const struct news_of *of, struct err *e)
 	struct arena a __attribute__((cleanup(own_arena)));
 	struct listed l = { 0 };
 
-	*of->sync_ms = clock_mono_ms();
 	arena_init(&a, SESSIONS_MAX * (sizeof(*l.rows) + sizeof(*l.keys)) + 8192);
 	l.rows = arena_alloc(&a, SESSIONS_MAX * sizeof(*l.rows));
 	l.keys = arena_alloc(&a, SESSIONS_MAX * sizeof(*l.keys));

@@ -21,7 +21,6 @@
 static int ask(const struct news_of *of, cJSON **ret, struct err *e)
 {
 	OWN(json) cJSON *params = cJSON_CreateObject();
-	const struct link_ask a = { of->id, "sessions.usage", params, SYNC_TIMEOUT_MS };
 	long long now_ms = clock_now_ms();
 	char first[USAGE_DAY_SIZE], last[USAGE_DAY_SIZE];
 
@@ -30,7 +29,7 @@ static int ask(const struct news_of *of, cJSON **ret, struct err *e)
 	    !cJSON_AddStringToObject(params, "endDate", usage_day(now_ms, last)) ||
 	    !cJSON_AddNumberToObject(params, "limit", SESSIONS_MAX))
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	return links_call(of->app->links, &a, ret, e);
+	return sync_ask(of, "sessions.usage", params, ret, e);
 }
 
 /* In the bot's own name, to those who are known to write to it. Only what was told to all is told: a

@@ -174,6 +174,34 @@ static void a_flood_is_cut(void **state)
 	link_close(c, desk);
 }
 
+/* However often a gateway leaves frames out, all is asked for once, soon. */
+static void missing_frames_are_made_up_for_at_leisure(void **state)
+{
+	struct lab *lab = *state;
+	struct news_desk *desk;
+	struct conn *c = link_open(lab, &desk);
+	struct err e = ERR_INIT;
+	long long soon_ms;
+
+	for (size_t i = 0; c->state != CONN_UP; i++)
+		assert_ok(play(c, lab->frames[i], &e), &e);
+	soon_ms = clock_mono_ms() + LINK_AGAIN_MAX_MS;
+	assert_true(c->resync_ms > soon_ms);
+	for (int i = 1; i < 100; i++) {
+		char text[96];
+		long long before_ms = c->resync_ms;
+
+		snprintf(text, sizeof(text),
+		         "{\"type\":\"event\",\"event\":\"tick\",\"payload\":{},\"seq\":%d}",
+		         1000 * i);
+		assert_ok(play(c, text, &e), &e);
+		assert_true(c->resync_ms < soon_ms);
+		if (i > 1)
+			assert_int_equal(c->resync_ms, before_ms);
+	}
+	link_close(c, desk);
+}
+
 static void more_than_a_frame_may_have_is_cut(void **state)
 {
 	struct lab *lab = *state;
@@ -197,6 +225,7 @@ int main(void)
 		cmocka_unit_test(a_real_gateway_is_understood),
 		cmocka_unit_test(each_frame_broken_ends_in_another_try),
 		cmocka_unit_test(a_flood_is_cut),
+		cmocka_unit_test(missing_frames_are_made_up_for_at_leisure),
 		cmocka_unit_test(more_than_a_frame_may_have_is_cut),
 	};
 
