@@ -11,15 +11,14 @@ import pwd
 import resource
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import StackError
 
-# instance-manager keeps uid 0: it talks to the engine's socket and gives folders to uid 1000.
-# storage-backup does too: it reads and restores those folders, and SQLite gives the files that it
-# makes beside a database to the database's owner only as root. They get only what that takes: change
-# owners, and read, write and remove what belongs to uid 1000.
-ROOT_CAPS = ("chown", "dac_override", "dac_read_search", "fowner")
+# These two have more than a user of their own: they give folders to uid 1000, and read, write and
+# remove what belongs to it. The engine's socket takes no more than that. storage-backup keeps uid 0:
+# SQLite gives the files that it makes beside a database to the database's owner only as root.
+DATA_CAPS = ("chown", "dac_override", "dac_read_search", "fowner")
 
 
 @dataclass(frozen=True)
@@ -52,9 +51,10 @@ def daemon_user(name: str) -> User:
     """A daemon's own system user, made at the first start as root."""
     if os.geteuid() != 0:
         return me()
-    if name in ("instance-manager", "storage-backup"):
-        return User("root", 0, 0, ROOT_CAPS)
-    return _system_user(f"zaki-{name}")
+    if name == "storage-backup":
+        return User("root", 0, 0, DATA_CAPS)
+    user = _system_user(f"zaki-{name}")
+    return replace(user, caps=DATA_CAPS) if name == "instance-manager" else user
 
 
 def _system_user(name: str) -> User:
@@ -79,10 +79,9 @@ def wrap(argv: list[str], user: User, bind_low: bool = False) -> list[str]:
     soft = hard if 0 < hard < 65536 else 65536
     front = ["prlimit", "--core=0:0", f"--nofile={soft}:{soft}", "--", "setpriv", "--no-new-privs"]
     if os.geteuid() == 0:
-        caps = list(user.caps)
-        inherit = "-all"
-        if bind_low and user.uid != 0:
-            caps, inherit = ["net_bind_service"], "-all,+net_bind_service"
+        caps = [*user.caps, *(["net_bind_service"] if bind_low and user.uid != 0 else [])]
+        # uid 0 has what its bounding set leaves; others keep nothing over an exec by themselves.
+        inherit = ",".join(["-all", *(f"+{c}" for c in caps if user.uid != 0)])
         front += ["--reuid", str(user.uid), "--regid", str(user.gid), "--clear-groups",
                   "--bounding-set", ",".join(["-all", *(f"+{c}" for c in caps)]),
                   "--inh-caps", inherit, "--ambient-caps", inherit]
