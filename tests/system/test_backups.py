@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -174,9 +173,12 @@ def test_so_many_a_day_by_hand(kept: Kept, suite: Suite) -> None:
 
 def test_nobody_elses(kept: Kept, bob: Person) -> None:
     made = kept.backup()
+    restore = kept.suite.sql("INSERT INTO restores (backup_id, instance_id, user_id, status, finished_at) "
+                             "SELECT id, instance_id, user_id, 'done', now() FROM backups WHERE id = %s RETURNING id", made["id"])
+    expect(kept.api.get(f"/restores/{restore[0]['id']}"), 200)
     for path in (f"/instances/{kept.id}/backups", f"/backups/{made['id']}", f"/backups/{made['id']}/files",
                  f"/backups/{made['id']}/diff", f"/backups/{made['id']}/file/workspace/x",
-                 f"/instances/{kept.id}/memory/x/history", f"/restores/{uuid.uuid4()}"):
+                 f"/instances/{kept.id}/memory/x/history", f"/restores/{restore[0]['id']}"):
         expect(bob.api.get(path), 404, "NOT_FOUND")
     for path in (f"/instances/{kept.id}/backups", f"/backups/{made['id']}/restore", f"/backups/{made['id']}/verify"):
         expect(bob.api.post(path, {}), 404, "NOT_FOUND")
