@@ -1,5 +1,7 @@
 #include "base/fault.h"
 
+void (*fault_hook)(const char *name);
+
 #ifdef ZAKI_FAULTS
 
 #include "base/own.h"
@@ -20,12 +22,21 @@ static void trace(const char *path, const char *name)
 		return;
 }
 
+long long fault_later_ms(void)
+{
+	const char *seconds = getenv("ZAKI_FAULT_LATER_S");
+
+	return seconds ? strtoll(seconds, NULL, 10) * 1000 : 0;
+}
+
 void fault_point(const char *name)
 {
 	const char *armed = getenv("ZAKI_FAULT");
 	const char *once = getenv("ZAKI_FAULT_ONCE");
 	const char *traced = getenv("ZAKI_FAULT_TRACE");
 
+	if (fault_hook)
+		fault_hook(name);
 	if (traced)
 		trace(traced, name);
 	if (!armed || strcmp(armed, name) != 0)
@@ -39,6 +50,4 @@ void fault_point(const char *name)
 	raise(SIGKILL);
 }
 
-#else
-typedef int fault_is_off; /* an empty translation unit is not C */
 #endif

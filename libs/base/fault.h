@@ -8,10 +8,22 @@
  * gets past it. ZAKI_FAULT_TRACE names a file to which the name of each point that is passed is
  * added as a line, so that a test can find out which there are. Only builds with -DZAKI_FAULTS have
  * it: a release build has no such switch.
+ *
+ * fault_hook, where a test of this process has set it, is called at each point first, on the thread
+ * that passes it: it may change what the code there relies on.
  */
+extern void (*fault_hook)(const char *name);
+
+/* Milliseconds by which ZAKI_FAULT_LATER_S, seconds, puts on a clock that goes by days. */
 #ifdef ZAKI_FAULTS
 void fault_point(const char *name);
+long long fault_later_ms(void);
 #else
+static inline long long fault_later_ms(void)
+{
+	return 0;
+}
+
 static inline void fault_point(const char *name)
 {
 	(void)name;

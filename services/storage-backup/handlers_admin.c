@@ -2,6 +2,7 @@
 
 #include "backup.h"
 #include "job.h"
+#include "path_text.h"
 #include "restore_ask.h"
 #include "tell.h"
 
@@ -75,7 +76,8 @@ static int ask_for(struct pg_conn *db, const struct backup_admin_req *in, struct
 			return -1;
 	} else if (strcmp(action, "restore") == 0) {
 		j->work = JOB_RESTORE;
-		if (of_backup(db, in->backup_id, "done", j, e) < 0)
+		if ((in->path && path_check(in->path, "path", e) < 0) ||
+		    of_backup(db, in->backup_id, "done", j, e) < 0)
 			return -1;
 		return restore_ask(db, j, in->path, e);
 	} else if (strcmp(action, "dump") == 0) {

@@ -88,7 +88,8 @@ int job_claim(struct pg_conn *c, const char *owner, struct job *ret, bool *ret_g
 		"   WHERE o.user_id = d.user_id AND o.work = 'erase' AND o.finished_at IS NULL))"
 		" ORDER BY d.priority, d.next_try_at, d.created_at LIMIT 1"
 		" FOR UPDATE OF d SKIP LOCKED)"
-		" RETURNING id, work, user_id, instance_id, backup_id, step, attempts, trace_id";
+		" RETURNING id, work, user_id, instance_id, backup_id, step, attempts, deaths,"
+		" trace_id";
 	OWN(pg_result) PGresult *res = NULL;
 	struct job j = { 0 };
 
@@ -114,20 +115,20 @@ int job_claim(struct pg_conn *c, const char *owner, struct job *ret, bool *ret_g
 	snprintf(j.owner, sizeof(j.owner), "%s", owner);
 	if (!job_work_from(pg_text(res, 0, "work"), &j.work))
 		return err_set(e, ERR_INTERNAL, "backup_jobs.work has an unknown value");
-	if (pg_int(res, 0, "attempts", &j.attempts, e) < 0)
+	if (pg_int(res, 0, "attempts", &j.attempts, e) < 0 ||
+	    pg_int(res, 0, "deaths", &j.deaths, e) < 0)
 		return -1;
 	*ret = j;
 	*ret_got = true;
 	return 0;
 }
 
-int job_beat(struct pg_conn *c, const char *process, struct err *e)
+int job_beat(struct pg_conn *c, const char *owners, struct err *e)
 {
 	static const char sql[] = "UPDATE backup_jobs SET lease_until = now() + " SPAN
-				  " WHERE lease_owner IS NOT NULL AND finished_at IS NULL"
-				  " AND split_part(lease_owner, '.', 1) = $1";
+				  " WHERE lease_owner = ANY ($1::text[]) AND finished_at IS NULL";
 
-	return pg_query(c, sql, &process, 1, NULL, e);
+	return pg_query(c, sql, &owners, 1, NULL, e);
 }
 
 int job_void_dead(struct pg_conn *c, struct err *e)
@@ -155,6 +156,16 @@ static void begin(struct params *p, const struct job *j)
 {
 	params_text(p, j->id);
 	params_text(p, j->owner);
+}
+
+int job_begin(struct pg_conn *c, const struct job *j, struct err *e)
+{
+	static const char sql[] = "UPDATE backup_jobs SET deaths = deaths + 1"
+				  " WHERE id = $1 AND lease_owner = $2";
+	struct params p = { 0 };
+
+	begin(&p, j);
+	return write_own(c, sql, &p, e);
 }
 
 int job_step(struct pg_conn *c, const struct job *j, const char *step, int percent, struct err *e)
@@ -197,7 +208,7 @@ int job_again(struct pg_conn *c, const struct job *j, const char *text, long lon
               struct err *e)
 {
 	static const char sql[] =
-		"UPDATE backup_jobs SET status = 'pending', error = $3,"
+		"UPDATE backup_jobs SET status = 'pending', error = $3, deaths = 0,"
 		" next_try_at = now() + make_interval(secs => $4::int),"
 		" lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2";
 	struct params p = { 0 };
@@ -212,7 +223,8 @@ int job_put_down(struct pg_conn *c, const struct job *j, struct err *e)
 {
 	static const char sql[] =
 		"UPDATE backup_jobs SET status = 'pending', attempts = greatest(attempts - 1, 0),"
-		" lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner = $2";
+		" deaths = 0, lease_owner = NULL, lease_until = NULL WHERE id = $1 AND lease_owner "
+		"= $2";
 	struct params p = { 0 };
 
 	begin(&p, j);

@@ -14,6 +14,8 @@
 #define JOB_LEASE_S      30 /* renewed every JOB_BEAT_MS while it is worked on */
 #define JOB_BEAT_MS      5000
 #define JOB_ATTEMPTS_MAX 5
+#define JOB_DEATHS_MAX   3     /* times that one job may end its process, then it is given up */
+#define JOB_REST_S       21600 /* until what is never given up is begun again, then */
 #define JOB_APP          "storage-backup "
 #define JOB_OWNER_SIZE   64
 #define JOB_PLATFORM     "00000000-0000-0000-0000-000000000000"
@@ -41,6 +43,7 @@ struct job {
 	enum job_work work;
 	char step[32]; /* "": not begun */
 	long long attempts;
+	long long deaths; /* begun so often since its end was last heard of: its process died */
 	char trace_id[33];
 	char owner[JOB_OWNER_SIZE];
 };
@@ -53,11 +56,15 @@ int job_add(struct pg_conn *c, struct job *j, enum job_priority priority, bool *
 /* The next that is due; *ret_got false: there is none. */
 int job_claim(struct pg_conn *c, const char *owner, struct job *ret, bool *ret_got, struct err *e);
 
-/* Keeps all leases of the process. */
-int job_beat(struct pg_conn *c, const char *process, struct err *e);
+/* Keeps the leases of these claims: a PostgreSQL array of owners. */
+int job_beat(struct pg_conn *c, const char *owners, struct err *e);
 
 /* Voids leases of processes that have no connection to the database any more. */
 int job_void_dead(struct pg_conn *c, struct err *e);
+
+/* Before anything is done: that it is done is written down, so that work which ends its process is
+ * known by it. */
+int job_begin(struct pg_conn *c, const struct job *j, struct err *e);
 
 /* Writes of the claim's owner. ERR_CONFLICT: the job is another's now. */
 int job_step(struct pg_conn *c, const struct job *j, const char *step, int percent, struct err *e);

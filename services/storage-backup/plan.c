@@ -163,6 +163,12 @@ static int sweep(struct pg_conn *c, struct err *e)
 	static const char *const sqls[] = {
 		"DELETE FROM backup_jobs WHERE finished_at < now() - interval '7 days'",
 		"DELETE FROM restores WHERE finished_at < now() - interval '90 days'",
+		/* A checkpoint that a restore was killed in: the next try made another. */
+		"UPDATE backups b SET status = 'failed', error = 'It was broken off.',"
+		" finished_at = now(), expires_at = now() + interval '7 days'"
+		" WHERE status IN ('pending', 'running') AND NOT EXISTS (SELECT 1"
+		"  FROM backup_jobs j WHERE j.finished_at IS NULL AND (j.backup_id = b.id"
+		"   OR (j.work = 'restore' AND j.instance_id = b.instance_id)))",
 	};
 
 	for (size_t i = 0; i < COUNT(sqls); i++)

@@ -157,7 +157,8 @@ int run_end(struct run *r, enum run_end how, const char *text, struct err *e)
 		          .error = how == RUN_DONE ? NULL : text };
 	OWN(pg_conn) struct pg_conn *c = NULL;
 	OWN(pg_tx) struct pg_tx tx = { 0 };
-	long long delay_s = 15LL << (r->job.attempts < 6 ? r->job.attempts : 6);
+	long long delay_s =
+		r->is_given_up ? JOB_REST_S : 15LL << (r->job.attempts < 6 ? r->job.attempts : 6);
 
 	if (pg_take(r->app->db, &c, e) < 0 || pg_begin(c, &tx, e) < 0)
 		return -1;
@@ -165,11 +166,15 @@ int run_end(struct run *r, enum run_end how, const char *text, struct err *e)
 	    (how == RUN_DONE ? backup_done(c, r->backup_id, r->app->retention_days, e) < 0
 	                     : backup_failed(c, r->backup_id, text, how == RUN_AGAIN, e) < 0))
 		return -1;
-	if ((r->job.work == JOB_VERIFY || r->job.work == JOB_DRILL) && how == RUN_FAILED)
+	if ((r->job.work == JOB_VERIFY || r->job.work == JOB_DRILL) && how == RUN_FAILED &&
+	    !r->is_given_up)
 		t.status = "damaged";
 	if (how == RUN_DONE     ? job_done(c, &r->job, e) < 0
 	    : how == RUN_FAILED ? job_failed(c, &r->job, text, e) < 0
 	                        : job_again(c, &r->job, text, delay_s, e) < 0)
+		return -1;
+	if (r->is_given_up && r->job.instance_id[0] &&
+	    tell_alert(c, r->job.instance_id, "failed", text, e) < 0)
 		return -1;
 	if (r->job.instance_id[0] && tell_status(c, &t, e) < 0)
 		return -1;

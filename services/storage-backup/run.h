@@ -24,6 +24,7 @@ struct run {
 	char hold_id[UUID_SIZE]; /* "": none; kept from running out by run_go_on() */
 	long long held_ms;       /* monotonic: last asked for */
 	bool is_cut;
+	bool is_given_up; /* it has ended its process too often */
 };
 
 /* May it go on? Not when the process ends, or the lease may have run out. */

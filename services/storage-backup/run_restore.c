@@ -186,7 +186,14 @@ int run_restore_failed(struct run *r, const char *text, struct err *e)
 	struct restore it = { .path = "" };
 	struct err why = ERR_INIT;
 
-	if (load(r, &it, &why) == 0 && !it.path[0]) {
+	r->restore_id = r->job.id;
+	if (r->is_given_up) { /* of the try whose process died */
+		snprintf(r->hold_id, sizeof(r->hold_id), "%s", r->job.id);
+		if (hold_end(r, &why) < 0)
+			log_warn("the hold is not given back, it runs out", "error", why.msg);
+	}
+	/* Even this may be what ends the process: it is tried once. */
+	if (r->job.deaths <= JOB_DEATHS_MAX && load(r, &it, &why) == 0 && !it.path[0]) {
 		struct engine_restore_req req = request(r, &it);
 
 		if (engine_restore_clean(r->app->engine, &req, &why) < 0)

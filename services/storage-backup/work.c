@@ -16,10 +16,14 @@
 /* lock guards all below it but what is set once at the start. */
 struct work {
 	pthread_mutex_t lock;
-	pthread_cond_t has_news;
+	pthread_cond_t has_news, has_room;
 	bool is_stopping, is_woken;
 	long long beat_ms; /* monotonic; when leases were last renewed, or there was none yet */
 	unsigned long long claims;
+	size_t started;                            /* workers that have their number */
+	char claimed[WORKERS_MAX][JOB_OWNER_SIZE]; /* by each worker, "": nothing */
+	size_t busy;                               /* workers that work */
+	bool is_alone;                             /* one of them works, or waits to work, alone */
 
 	struct app *app;
 	struct ticker *keeper;
@@ -37,14 +41,32 @@ bool work_go_on(struct work *w)
 	return go_on;
 }
 
+/* As a PostgreSQL array. An owner is hexadecimal digits, a point and a number. */
+static void owners_text(struct work *w, char *to, size_t size)
+{
+	size_t len = 1;
+
+	to[0] = '{';
+	pthread_mutex_lock(&w->lock);
+	for (size_t i = 0; i < COUNT(w->claimed); i++)
+		if (w->claimed[i][0])
+			len += (size_t)snprintf(to + len, size - len, "%s%s", len > 1 ? "," : "",
+			                        w->claimed[i]);
+	pthread_mutex_unlock(&w->lock);
+	snprintf(to + len, size - len, "}");
+}
+
+/* Only what is worked on is kept: where the end of work could not be written, its lease runs out. */
 static void beat(void *ctx)
 {
 	struct work *w = ctx;
 	OWN(pg_conn) struct pg_conn *c = NULL;
+	char owners[WORKERS_MAX * JOB_OWNER_SIZE + 3];
 	struct err e = ERR_INIT;
 	long long begin_ms = clock_mono_ms();
 
-	if (pg_take(w->app->db, &c, &e) < 0 || job_beat(c, bus_instance_id(w->app->bus), &e) < 0 ||
+	owners_text(w, owners, sizeof(owners));
+	if (pg_take(w->app->db, &c, &e) < 0 || job_beat(c, owners, &e) < 0 ||
 	    job_void_dead(c, &e) < 0) {
 		log_warn("leases are not renewed", "error", e.msg);
 		return;
@@ -72,17 +94,57 @@ static bool wait_for_work(struct work *w, long long ms)
 	return go_on;
 }
 
-static int claim(struct work *w, struct job *ret, bool *ret_got, struct err *e)
+static int claim(struct work *w, size_t worker, struct job *ret, bool *ret_got, struct err *e)
 {
 	OWN(pg_conn) struct pg_conn *c = NULL;
 	char owner[JOB_OWNER_SIZE];
 
 	pthread_mutex_lock(&w->lock);
 	snprintf(owner, sizeof(owner), "%s.%llu", bus_instance_id(w->app->bus), ++w->claims);
+	memcpy(w->claimed[worker], owner, sizeof(owner));
 	pthread_mutex_unlock(&w->lock);
 	if (pg_take(w->app->db, &c, e) < 0)
 		return -1;
 	return job_claim(c, owner, ret, ret_got, e);
+}
+
+static void unclaim(struct work *w, size_t worker)
+{
+	pthread_mutex_lock(&w->lock);
+	w->claimed[worker][0] = '\0';
+	pthread_mutex_unlock(&w->lock);
+}
+
+/*
+ * Work under which a process has died before is done alone: should it end this one, too, nothing else
+ * of this process is counted as having done so. False: the process ends; there is nothing to leave.
+ */
+static bool enter(struct work *w, bool is_alone)
+{
+	bool go_on;
+
+	pthread_mutex_lock(&w->lock);
+	while (w->is_alone && !w->is_stopping)
+		pthread_cond_wait(&w->has_room, &w->lock);
+	if (is_alone)
+		w->is_alone = true;
+	while (is_alone && w->busy > 0 && !w->is_stopping)
+		pthread_cond_wait(&w->has_room, &w->lock);
+	go_on = !w->is_stopping;
+	if (go_on)
+		w->busy++;
+	pthread_mutex_unlock(&w->lock);
+	return go_on;
+}
+
+static void leave(struct work *w, bool is_alone)
+{
+	pthread_mutex_lock(&w->lock);
+	w->busy--;
+	if (is_alone)
+		w->is_alone = false;
+	pthread_cond_broadcast(&w->has_room);
+	pthread_mutex_unlock(&w->lock);
 }
 
 static int do_work(struct run *r, struct err *e)
@@ -137,6 +199,35 @@ static void end_badly(struct run *r, const struct err *why)
 		log_warn("a failure could not be written, its lease runs out", "error", e.msg);
 }
 
+/* What it is about may be what ends the process: as little as can be is done with it. */
+static void give_up(struct run *r)
+{
+	static const char text[] = "It has brought the backup service down each time it was tried.";
+	bool is_kept = r->job.work == JOB_ERASE || r->job.work == JOB_PRUNE;
+	struct err e = ERR_INIT;
+	int done;
+
+	r->is_given_up = true;
+	log_error("work is given up: it ends the process", "work", job_work_name(r->job.work),
+	          "instance_id", r->job.instance_id, "user_id", r->job.user_id, "backup_id",
+	          r->backup_id, "step", r->job.step);
+	if (r->job.work == JOB_RESTORE)
+		done = run_restore_failed(r, text, &e);
+	else
+		done = run_end(r, is_kept ? RUN_AGAIN : RUN_FAILED, text, &e);
+	if (done < 0)
+		log_warn("it is not written that work is given up", "error", e.msg);
+}
+
+static int begin_work(struct run *r, struct err *e)
+{
+	OWN(pg_conn) struct pg_conn *c = NULL;
+
+	if (pg_take(r->app->db, &c, e) < 0)
+		return -1;
+	return job_begin(c, &r->job, e);
+}
+
 static void work_off(struct app *app, const struct job *j)
 {
 	struct run r = { .app = app, .job = *j, .status = "running", .kind = BACKUP_MANUAL };
@@ -146,7 +237,12 @@ static void work_off(struct app *app, const struct job *j)
 
 	log_trace_set(j->trace_id);
 	snprintf(r.backup_id, sizeof(r.backup_id), "%s", j->backup_id);
-	if (do_work(&r, &e) == 0) {
+	if (begin_work(&r, &e) < 0) {
+		log_warn("work is not begun", "error", e.msg);
+		put_down(&r);
+	} else if (j->deaths >= JOB_DEATHS_MAX) {
+		give_up(&r);
+	} else if (do_work(&r, &e) == 0) {
 		snprintf(took, sizeof(took), "%lld", clock_mono_ms() - begin_ms);
 		log_info("work done", "work", job_work_name(j->work), "instance_id", j->instance_id,
 		         "user_id", j->user_id, "backup_id", r.backup_id, "duration_ms", took);
@@ -158,23 +254,41 @@ static void work_off(struct app *app, const struct job *j)
 	log_trace_set(NULL);
 }
 
+/* Its lease is kept until this returns. */
+static void work_on(struct work *w, const struct job *j)
+{
+	bool is_alone = j->deaths > 0;
+
+	if (!enter(w, is_alone))
+		return; /* not begun: the process ends, and its leases with it */
+	work_off(w->app, j);
+	leave(w, is_alone);
+}
+
 static void *worker(void *ctx)
 {
 	struct work *w = ctx;
 	bool go_on = true, got = false;
+	size_t self;
+
+	pthread_mutex_lock(&w->lock);
+	self = w->started++;
+	pthread_mutex_unlock(&w->lock);
 
 	while (go_on) {
 		struct err e = ERR_INIT;
-		struct job j;
-		int r = work_go_on(w) ? claim(w, &j, &got, &e) : 0;
+		struct job j = { 0 };
+		int r = work_go_on(w) ? claim(w, self, &j, &got, &e) : 0;
 
 		if (r < 0)
 			log_warn("work waits for the database", "error", e.msg);
 		if (r == 0 && got) {
 			got = false;
-			work_off(w->app, &j);
+			work_on(w, &j);
+			unclaim(w, self);
 			go_on = wait_for_work(w, 0);
 		} else {
+			unclaim(w, self);
 			go_on = wait_for_work(w, r < 0 ? AWAY_MS : POLL_MS);
 		}
 	}
@@ -192,6 +306,7 @@ int work_start(struct app *app, struct work **ret, struct err *e)
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&w->has_news, &attr);
+	pthread_cond_init(&w->has_room, NULL);
 	pthread_condattr_destroy(&attr);
 	w->app = app;
 	w->beat_ms = clock_mono_ms();
@@ -219,11 +334,13 @@ void work_stop(struct work *w)
 	pthread_mutex_lock(&w->lock);
 	w->is_stopping = true;
 	pthread_cond_broadcast(&w->has_news);
+	pthread_cond_broadcast(&w->has_room);
 	pthread_mutex_unlock(&w->lock);
 	for (size_t i = 0; i < w->worker_count; i++)
 		pthread_join(w->workers[i], NULL);
 	ticker_stop(w->keeper);
 	pthread_cond_destroy(&w->has_news);
+	pthread_cond_destroy(&w->has_room);
 	pthread_mutex_destroy(&w->lock);
 	free(w);
 }

@@ -11,6 +11,11 @@
 
 #define PULSE_MS 50
 
+static long long now_ms(void)
+{
+	return clock_now_ms() + fault_later_ms();
+}
+
 int engine_open(const struct engine_opt *opt, struct engine **ret, struct err *e)
 {
 	OWN(engine) struct engine *en = NULL;
@@ -43,7 +48,7 @@ int engine_open(const struct engine_opt *opt, struct engine **ret, struct err *e
 	en->workers = opt->workers ? opt->workers : (int)cores;
 	if (en->workers < 1 || en->workers > WORKERS_MAX)
 		en->workers = en->workers < 1 ? 1 : WORKERS_MAX;
-	en->now_ms = opt->now_ms ? opt->now_ms : clock_now_ms;
+	en->now_ms = opt->now_ms ? opt->now_ms : now_ms;
 	*ret = TAKE(en);
 	return 0;
 }
@@ -240,12 +245,12 @@ int file_error(struct err *e, const char *what)
 
 int pulse_tell(struct pulse *p, bool is_forced, struct err *e)
 {
-	long long now_ms = clock_mono_ms(), percent;
+	long long mono_ms = clock_mono_ms(), percent;
 	struct engine_progress *at = &p->progress;
 
-	if (!p->watch || !p->watch->on_progress || (!is_forced && now_ms < p->last_ms + PULSE_MS))
+	if (!p->watch || !p->watch->on_progress || (!is_forced && mono_ms < p->last_ms + PULSE_MS))
 		return 0;
-	p->last_ms = now_ms;
+	p->last_ms = mono_ms;
 	percent = at->bytes_total > 0   ? at->bytes_done * 100 / at->bytes_total
 	          : at->files_total > 0 ? at->files_done * 100 / at->files_total
 	                                : 0;

@@ -132,6 +132,7 @@ static int read_region(struct snapshot *s, int fd, off_t from, off_t to, off_t *
 		cut = chunker_cut(s->keys, s->window + start, end - start);
 		if (put_chunk(s, s->window + start, cut, e) < 0)
 			return -1;
+		fault_point("snapshot.chunk");
 		start += cut;
 	}
 	*ret_to = at;
@@ -391,7 +392,8 @@ static int read_file(struct snapshot *s, const struct walk_item *item, struct er
 	struct stat st;
 	bool is_done = false;
 
-	if (fd < 0 && (errno == ENOENT || errno == ELOOP))
+	/* Another kind of thing bears its name by now: a link, or a socket. */
+	if (fd < 0 && (errno == ENOENT || errno == ELOOP || errno == ENXIO))
 		return snapshot_on_vanished(s, item->path, e);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return file_error(e, item->path);
@@ -415,6 +417,7 @@ static int on_file(struct snapshot *s, const struct walk_item *item, struct err 
 		return -1;
 	slot_path(at, item->path, item->path_len);
 	ring_put(s->ring, false);
+	fault_point("snapshot.open");
 	if (take_over(s, item, &item->st, &is_done, e) < 0)
 		return -1;
 	return is_done ? 0 : read_file(s, item, e);
@@ -427,6 +430,7 @@ static int on_dir_or_link(struct snapshot *s, const struct walk_item *item, stru
 
 	if (!at)
 		return -1;
+	fault_point("snapshot.entry");
 	slot_path(at, item->path, item->path_len);
 	record_stat(&at->record, &item->st);
 	at->record.type = S_ISDIR(item->st.st_mode) ? RECORD_DIR : RECORD_LINK;

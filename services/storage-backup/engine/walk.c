@@ -77,6 +77,8 @@ static int names_read(const struct walker *w, int at, struct names *n, struct er
 	const struct dirent *entry;
 	int r = 0;
 
+	if (fd < 0 && errno == ENOENT)
+		return names_sort(n, e); /* removed since it was opened: nothing is in it */
 	if (!list) {
 		if (fd >= 0)
 			close(fd);

@@ -126,6 +126,50 @@ static void exchanged_manifests_are_refused(void **state)
 	assert_fails(engine_verify(v->engine, &other, NULL, &proof, &e), &e, ERR_FORBIDDEN);
 }
 
+static const char *pack_of(const struct vault *v, const char *user, size_t nth)
+{
+	list_objects(v);
+	for (size_t i = 0; i < object_count; i++)
+		if (strstr(objects[i], user) && strstr(objects[i], "/chunks/") && nth-- == 0)
+			return text_of("%s", objects[i]);
+	fail_msg("no such pack of %s", user);
+	return NULL;
+}
+
+/* Each is whole, and sealed: but another's, or another backup's. */
+static void packs_of_other_people_and_backups_are_refused(void **state)
+{
+	const struct vault *v = *state;
+	struct engine_ref ref = { USER, NULL, new_id() };
+	struct engine_snapshot_req other = { .ref = { OTHER, INSTANCE, new_id() },
+		                             .is_full = true };
+	struct engine_proof proof;
+	struct engine_totals t;
+	struct err e = ERR_INIT;
+	char own[512], away[512];
+
+	put_noise(in(v, "workspace/a"), 1, 1 << 20);
+	snapshot(v, ref.backup_id, NULL, true);
+	other.dir = dir_of_instance(v);
+	assert_ok(engine_snapshot(v->engine, &other, &t, &e), &e);
+	snprintf(own, sizeof(own), "%s", pack_of(v, USER, 0));
+	snprintf(away, sizeof(away), "%s/away", v->root);
+	run((const char *[]){ "cp", own, away, NULL });
+	run((const char *[]){ "cp", pack_of(v, OTHER, 0), own, NULL });
+	assert_fails(engine_verify(v->engine, &ref, NULL, &proof, &e), &e, ERR_UPSTREAM);
+	assert_non_null(strstr(own, proof.bad_object));
+
+	run((const char *[]){ "cp", away, own, NULL });
+	verify(v, ref.backup_id);
+	put_noise(in(v, "workspace/a"), 2, 1 << 20); /* the same size, in a pack of its own */
+	snapshot(v, new_id(), NULL, true);
+	run((const char *[]){ "cp", pack_of(v, USER, strcmp(pack_of(v, USER, 0), own) == 0 ? 1 : 0),
+	                      own, NULL });
+	e = ERR_INIT;
+	assert_fails(engine_verify(v->engine, &ref, NULL, &proof, &e), &e, ERR_UPSTREAM);
+	assert_non_null(strstr(own, proof.bad_object));
+}
+
 static void exchanged_packs_are_refused(void **state)
 {
 	const struct vault *v = *state;
@@ -299,6 +343,51 @@ static void a_manifest_that_cannot_be_read_stops_prune(void **state)
 	verify(v, b);
 }
 
+/* The other kinds of objects: the list of condemned packs, and what is sealed beside backups. */
+static void a_flipped_bit_in_a_small_sealed_object_is_found_and_named(void **state)
+{
+	const struct vault *v = *state;
+	const char *a = new_id(), *b = new_id();
+	struct engine_pruned p;
+	struct err e = ERR_INIT;
+	OWN(mem) char *text = NULL;
+	size_t found = 0;
+
+	put_noise(in(v, "workspace/a"), 1, 1 << 20);
+	snapshot(v, a, NULL, true);
+	put_noise(in(v, "workspace/a"), 2, 1 << 20);
+	snapshot(v, b, NULL, true);
+	assert_ok(engine_delete(v->engine, USER, a, &e), &e);
+	assert_int_equal(prune(v).packs_condemned, 1);
+	assert_ok(engine_blob_put(v->engine, "tables", "of the platform", 15, &e), &e);
+	list_objects(v);
+	for (size_t i = 0; i < object_count; i++) {
+		bool is_list = strstr(objects[i], "/condemned"),
+		     is_blob = strstr(objects[i], "platform/tables");
+		struct stat st;
+
+		if (!is_list && !is_blob)
+			continue;
+		assert_int_equal(stat(objects[i], &st), 0);
+		for (off_t at = 0; at < st.st_size; at++, found++) {
+			size_t len;
+			int r;
+
+			flip(objects[i], at);
+			e = ERR_INIT;
+			r = is_list ? engine_prune(v->engine, USER, ENGINE_GRACE_S, NULL, &p, &e)
+			            : engine_blob_get(v->engine, "tables", &text, &len, &e);
+			assert_int_equal(r, -1);
+			assert_true(e.code == ERR_UPSTREAM || e.code == ERR_FORBIDDEN);
+			assert_non_null(strstr(e.msg, is_list ? "condemned" : "platform/tables"));
+			flip(objects[i], at);
+		}
+	}
+	assert_true(found > 100);
+	assert_int_equal(prune(v).packs_condemned, 1);
+	verify(v, b);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, vault_setup, vault_teardown)
@@ -307,6 +396,8 @@ int main(void)
 		TEST(what_is_cut_off_or_gone_is_found),
 		TEST(exchanged_manifests_are_refused),
 		TEST(exchanged_packs_are_refused),
+		TEST(packs_of_other_people_and_backups_are_refused),
+		TEST(a_flipped_bit_in_a_small_sealed_object_is_found_and_named),
 		TEST(the_store_shows_nothing_of_what_is_in_it),
 		TEST(a_wrong_key_is_told_from_damage),
 		TEST(chunks_go_only_after_their_grace),
