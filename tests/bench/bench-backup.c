@@ -5,6 +5,8 @@
  *	bench-backup snapshot STORAGE_URL DATA_DIR SCRATCH_DIR BACKUP_ID [BASE_ID]
  *	bench-backup restore STORAGE_URL DATA_DIR SCRATCH_DIR BACKUP_ID TARGET_ID
  *	bench-backup verify STORAGE_URL DATA_DIR SCRATCH_DIR BACKUP_ID
+ *	bench-backup clear STORAGE_URL DATA_DIR SCRATCH_DIR BACKUP_ID     deletes it, prunes; in builds
+ *	                                          with fault points prunes once more, two days later
  *
  *	bench-backup put|get|head|delete STORAGE_URL KEY FILE     the store alone; get writes FILE
  *	bench-backup list|dirs STORAGE_URL PREFIX FILE            a line an object, into FILE
@@ -62,6 +64,22 @@ static int verify(struct engine *en, char **argv, struct engine_totals *t, struc
 	t->files = proof.files;
 	t->chunks = proof.chunks;
 	t->bytes = proof.bytes;
+	return 0;
+}
+
+static int clear(struct engine *en, char **argv, struct engine_totals *t, struct err *e)
+{
+	struct engine_pruned pruned = { 0 };
+
+	unsetenv("ZAKI_FAULT_LATER_S");
+	if (engine_delete(en, USER, argv[5], e) < 0 ||
+	    engine_prune(en, USER, ENGINE_GRACE_S, NULL, &pruned, e) < 0)
+		return -1;
+	setenv("ZAKI_FAULT_LATER_S", "172800", 1);
+	if (engine_prune(en, USER, ENGINE_GRACE_S, NULL, &pruned, e) < 0)
+		return -1;
+	t->bytes = pruned.bytes_live;
+	t->files = pruned.packs_live;
 	return 0;
 }
 
@@ -149,6 +167,8 @@ static int run(char **argv, struct engine_totals *t, struct err *e)
 		return snapshot(en, argv, t, e);
 	if (strcmp(argv[1], "restore") == 0)
 		return restore(en, argv, t, e);
+	if (strcmp(argv[1], "clear") == 0)
+		return clear(en, argv, t, e);
 	return verify(en, argv, t, e);
 }
 

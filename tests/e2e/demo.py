@@ -15,6 +15,7 @@ import argparse
 import secrets
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -216,6 +217,27 @@ class Demo:
                   [s for s in told if s != "provisioning"][-6:-2], f"states in order: {told}")
             say.append(" → ".join(told))
 
+    @contextmanager
+    def chatter(self, say: list[str]) -> Iterator[None]:
+        """One message after the other, so that it writes all the time; each is answered."""
+        enough = threading.Event()
+        answered: list[bool] = []
+
+        def talk() -> None:
+            while not enough.is_set() or not answered:
+                text = f"by the way {secrets.token_hex(4)}"
+                answered.append(bool(self.bot.says(self.bot.hears(OWNER, text), REPLY_S, text)))
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        try:
+            yield
+        finally:
+            enough.set()
+            thread.join(2 * REPLY_S)
+        check(answered and all(answered), f"each message is answered: {answered}")
+        say.append(f"{len(answered)} messages meanwhile")
+
     def backup_and_restore(self, ws: Socket) -> None:
         """A backup of the running assistant, something lost, and all of it back: also what was said."""
         word, note = f"remember {secrets.token_hex(8)}", f"# Notes\n{secrets.token_hex(16)}\n"
@@ -223,11 +245,12 @@ class Demo:
             self.bot.wait_polled(READY_S)
             check(self.bot.says(self.bot.hears(OWNER, word), REPLY_S, word), "it answers")
             self.ask("PUT", f"{self.path}/memory/demo-notes.md", 200, {"content": note})
-        with self.steps.step("backup, while it runs") as say:
-            backup = self.ask("POST", f"{self.path}/backups", 202, {})["id"]
-            done = ws.expect("backup.status", READY_S, lambda f: f["data"]["backup_id"] == backup and
-                             f["data"]["status"] in ("done", "failed"))["data"]
-            check(done["status"] == "done", f"the backup: {done}")
+        with self.steps.step("backup, while it runs and is talked to") as say:
+            with self.chatter(say):
+                backup = self.ask("POST", f"{self.path}/backups", 202, {})["id"]
+                done = ws.expect("backup.status", READY_S, lambda f: f["data"]["backup_id"] == backup and
+                                 f["data"]["status"] in ("done", "failed"))["data"]
+                check(done["status"] == "done", f"the backup: {done}")
             made = self.ask("GET", f"/backups/{backup}", 200)
             check(made["verified_at"], "it was read back")
             say.append(f"{made['files']} files, {made['bytes']} bytes, {made['bytes_stored']} stored")
@@ -292,11 +315,12 @@ class Demo:
             check(not rows, f"rows: {rows}")
 
     def rows_with(self, word: str) -> list[str]:
-        """Every row of every table that has this in it; what was done stays on record in the audit."""
+        """Every row of every table that has this in it; what was done stays on record in the audit,
+        and that an account was erased, so that no older copy brings it back."""
         found = []
         with psycopg2.connect(self.env["DATABASE_URL"]) as db, db.cursor() as cursor:
             cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' "
-                           "AND table_name NOT LIKE 'audit%'")
+                           "AND table_name NOT LIKE 'audit%' AND table_name <> 'erased_users'")
             for (table,) in cursor.fetchall():
                 cursor.execute(f"SELECT t::text FROM {table} t WHERE t::text LIKE %s", (f"%{word}%",))
                 found += [f"{table}: {row[0][:120]}" for row in cursor.fetchall()]

@@ -124,6 +124,9 @@ def run(ctx: Context, lanes: list[list[Group]]) -> int:
 
 def summary(ctx: Context, lanes: list[list[Group]], done: list[tuple[Group, Counts]], seconds: float) -> int:
     total = Counts()
+    table = [row for _, counts in done for row in counts.table]
+    if table:
+        print("\nBroken at each step, and what came of it:\n" + "\n".join(f"  {row}" for row in table))
     ran = {group.name: counts for group, counts in done}
     print()
     for group in [g for lane in lanes for g in lane]:

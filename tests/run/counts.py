@@ -16,12 +16,14 @@ class Counts:
     failed: int = 0
     skipped: int = 0
     failures: list[str] = field(default_factory=list)
+    table: list[str] = field(default_factory=list)  # rows that tests say belong into the report: "| …"
 
     def add(self, other: "Counts") -> None:
         self.passed += other.passed
         self.failed += other.failed
         self.skipped += other.skipped
         self.failures += other.failures
+        self.table += other.table
 
     def fail(self, what: str) -> "Counts":
         self.failed += 1
@@ -36,7 +38,7 @@ class Counts:
 def from_tap(name: str, status: int, out: str) -> Counts:
     """A cmocka program's TAP. One that ends badly without saying which test failed has failed itself:
     a crash, a sanitizer's report, a set-up that gave up."""
-    counts = Counts()
+    counts = Counts(table=re.findall(r"^\| (.*)$", out, re.M))
     planned = sum(int(n) for n in re.findall(r"^1\.\.(\d+)", out, re.M))
     for word, rest in re.findall(r"^(ok|not ok) \d+(.*)$", out, re.M):
         if "# SKIP" in rest.upper():
@@ -62,6 +64,9 @@ def from_junit(name: str, status: int, file: Path, out: str) -> Counts:
         root = xml.parse(file).getroot()
     except (OSError, xml.ParseError):
         return counts.fail(f"{name}: pytest gave no report (status {status})\n{tail(out)}")
+    for said in root.iter("property"):
+        if said.get("name") == "table":
+            counts.table += (said.get("value") or "").splitlines()
     for case in root.iter("testcase"):
         kinds = {child.tag: child for child in case}
         bad = kinds.get("failure", kinds.get("error"))

@@ -50,6 +50,8 @@ class Place:
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
         if done.returncode == 0:
             return Answer("", "", json.loads(done.stdout))
+        if done.returncode == -9:
+            return Answer("killed", "", {})
         assert done.returncode == 1, done.stderr
         code, _, text = done.stderr.partition(": ")
         return Answer(code, text, {})

@@ -38,7 +38,7 @@ def error(code: str) -> bytes:
 class Fault:
     """What goes wrong with requests that match, the first `times` of them."""
 
-    kind: str  # 500 503 403 cut half damaged-answer bad-digest skew
+    kind: str  # 500 503 403 full cut half damaged-answer bad-digest skew
     matches: Callable[[str, str], bool]  # method, path with query
     times: int = 1
     hits: int = 0
@@ -134,6 +134,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(403, error("SignatureDoesNotMatch"), [])
         if kind in ("500", "503"):
             return self.answer(int(kind), error("SlowDown" if kind == "503" else "InternalError"), [])
+        if kind == "full":
+            return self.answer(507, error("QuotaExceeded"), [])
         if kind == "403":
             return self.answer(403, error("AccessDenied"), [])
         if kind == "skew":

@@ -7,7 +7,7 @@ import os
 import shutil
 import uuid
 from pathlib import Path
-from typing import Iterator
+from typing import Callable, Iterator
 
 import pytest
 
@@ -15,6 +15,7 @@ from conftest import ROOT, Place
 from s3 import Fault, Gate, Server, install
 
 UNHURT = {"RETRIES": "-1"}
+Record = Callable[[str, object], None]
 
 
 @pytest.fixture(scope="module")
@@ -94,14 +95,24 @@ def test_a_refusal_is_named(place: Place, gate: Gate) -> None:
     gate.bad_signatures.clear()
 
 
-STEPS = {
+Matches = Callable[[str, str], bool]
+STEPS: dict[str, Matches] = {
     "look for it": lambda m, p: m == "GET" and ".manifest" in p,
     "list packs": lambda m, p: m == "GET" and "list-type" in p,
     "store a pack": lambda m, p: m == "PUT" and "/chunks/" in p,
     "store the manifest": lambda m, p: m == "PUT" and ".manifest" in p,
     "read a pack": lambda m, p: m == "GET" and "/chunks/" in p,
 }
-KINDS = ("500", "503", "403", "cut", "half", "bad-digest", "damaged-answer")
+CLEARING: dict[str, Matches] = {
+    "delete the manifest": lambda m, p: m == "DELETE" and ".manifest" in p,
+    "list manifests": lambda m, p: m == "GET" and "list-type" in p and "backups" in p,
+    "read a manifest": lambda m, p: m == "GET" and p.endswith(".manifest"),
+    "condemn a pack": lambda m, p: m == "PUT" and "condemned" in p,
+    "delete a pack": lambda m, p: m == "DELETE" and "/chunks/" in p,
+}
+KINDS = ("500", "503", "403", "full", "cut", "half", "bad-digest", "damaged-answer")
+AT_THE_STORE = ("store.", "snapshot.pack", "snapshot.commit", "delete", "prune")
+PASSING = ("500", "503", "cut", "half")  # got over by asking again
 
 
 def whole(place: Place, gate: Gate, backup: str, **env: str) -> str:
@@ -113,13 +124,21 @@ def whole(place: Place, gate: Gate, backup: str, **env: str) -> str:
     return "done"
 
 
-def listed(place: Place, gate: Gate) -> list[str]:
+def objects(place: Place, gate: Gate) -> list[str]:
     out = place.folder / "list"
     assert place.run("list", gate.url, "users/", str(out)).code == ""
-    return [line.split("/")[-1].removesuffix(".manifest") for line in out.read_text().splitlines() if "/backups/" in line]
+    return out.read_text().splitlines()
 
 
-def test_faults_at_each_step(place: Place, gate: Gate) -> None:
+def listed(place: Place, gate: Gate) -> list[str]:
+    return [line.split("/")[-1].removesuffix(".manifest") for line in objects(place, gate) if "/backups/" in line]
+
+
+def packs(place: Place, gate: Gate) -> list[str]:
+    return [line for line in objects(place, gate) if "/chunks/" in line]
+
+
+def test_faults_at_each_step(place: Place, gate: Gate, record_testsuite_property: Record) -> None:
     """One fault is got over by a retry, where a retry can help; one that stays is an error with a name.
     After either: whatever is listed verifies, and the same again without the fault succeeds."""
     rows = []
@@ -139,8 +158,70 @@ def test_faults_at_each_step(place: Place, gate: Gate) -> None:
                 assert place.engine("verify", gate.url, backup).code == "", (step, kind)
             again = whole(place, gate, stays)
             assert again == "done", (step, kind, again)
-            rows.append(f"  {step:20} {kind:15} once: {first:32} stays: {second}")
-            if kind in ("500", "503", "cut", "half") or (kind == "bad-digest" and step.startswith("store")):
+            rows.append(f"S3: {step:20} {kind:15} once: {first:28} stays: {second:28} nothing lost")
+            if kind in PASSING or (kind == "bad-digest" and step.startswith("store")):
                 assert first == "done", rows[-1]
+            if kind == "full":
+                assert second.endswith("QUOTA_EXCEEDED"), rows[-1]
             shutil.rmtree(gate.folder / "zaki" / "some")  # what earlier rows left would serve the next
-    print("\n" + "\n".join(rows))
+    record_testsuite_property("table", "\n".join(rows))
+
+
+def test_faults_while_old_ones_are_cleared(place: Place, gate: Gate, record_testsuite_property: Record) -> None:
+    """What is kept stays whole whichever request fails; the same again without the fault ends the clearing."""
+    rows = []
+    small(place)
+    kept = str(uuid.uuid4())
+    assert place.engine("snapshot", gate.url, kept).code == ""
+    theirs = packs(place, gate)
+    for step, matches in CLEARING.items():
+        for kind in KINDS:
+            old = str(uuid.uuid4())
+            (place.instance / "workspace" / "photo").write_bytes(os.urandom(50_000))
+            assert place.engine("snapshot", gate.url, old).code == ""
+            gate.faults = [Fault(kind, matches, 999)]
+            said = place.engine("clear", gate.url, old, **UNHURT).code or "done"
+            assert gate.faults[0].hits, (step, kind)
+            gate.faults = []
+            assert place.engine("verify", gate.url, kept).code == "", (step, kind)
+            assert place.engine("clear", gate.url, old).code == "", (step, kind)
+            assert packs(place, gate) == theirs, (step, kind)
+            rows.append(f"S3: {step:20} {kind:15} clearing: {said:24} nothing lost, then cleared")
+    record_testsuite_property("table", "\n".join(rows))
+
+
+def test_kills_over_s3(place: Place, gate: Gate, record_testsuite_property: Record) -> None:
+    """kill -9 at each fault point that has to do with the store, with an S3 behind it."""
+    rows = []
+    trace = place.folder / "trace"
+    kept = str(uuid.uuid4())
+    small(place)
+    assert place.engine("snapshot", gate.url, kept).code == ""
+    for verb in ("snapshot", "restore", "clear"):
+        points = [""]  # the first round finds out which there are
+        for point in points:
+            backup, more = str(uuid.uuid4()), [str(uuid.uuid4())] if verb == "restore" else []
+            (place.instance / "workspace" / "photo").write_bytes(os.urandom(50_000))
+            if verb != "snapshot":
+                assert place.engine("snapshot", gate.url, backup).code == ""
+            fault = {"ZAKI_FAULT": point} if point else {"ZAKI_FAULT_TRACE": str(trace)}
+            said = place.engine(verb, gate.url, backup, *more, **fault)
+            if not point:
+                assert said.code == "", said.text
+                points += [p for p in dict.fromkeys(trace.read_text().split()) if p.startswith(AT_THE_STORE)]
+                trace.unlink()
+                if verb != "clear":
+                    assert place.engine("clear", gate.url, backup).code == ""
+                continue
+            assert said.code == "killed", (verb, point, said)
+            for one in listed(place, gate):
+                assert place.engine("verify", gate.url, one).code == "", (verb, point)
+            assert place.engine(verb, gate.url, backup, *more).code == "", (verb, point)
+            if verb == "snapshot":
+                assert place.engine("verify", gate.url, backup).code == "", point
+            if verb != "clear":
+                assert place.engine("clear", gate.url, backup).code == ""
+            rows.append(f"S3: {verb:10} killed at {point:20} nothing lost, repeated well")
+        assert "store.s3.call" in points
+    assert listed(place, gate) == [kept]
+    record_testsuite_property("table", "\n".join(rows))

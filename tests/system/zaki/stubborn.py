@@ -57,8 +57,10 @@ class Stubborn:
 class Reviver:
     """Starts a daemon again as soon as it is gone, without the supervisor's growing pauses."""
 
-    def __init__(self, suite: Suite, *names: str, while_dead: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, suite: Suite, *names: str, while_dead: Callable[[], None] = lambda: None,
+                 env: Mapping[str, str] | None = None) -> None:
         self.suite = suite
+        self.env = env  # what it is started with again
         self.names = names
         self.while_dead = while_dead
         self.starts = 0
@@ -71,7 +73,7 @@ class Reviver:
                 if self.suite.stack.pid(name) is None:
                     try:
                         self.while_dead()
-                        self.suite.stack.start_part(name)
+                        self.suite.stack.start_part(name, self.env)
                         self.starts += 1
                     except StackError:
                         pass  # it needs what is away; again
