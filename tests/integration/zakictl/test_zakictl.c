@@ -66,7 +66,9 @@ static size_t lines_in(const char *text)
 
 static void each_command_explains_itself(void **state)
 {
-	static const char *const commands[] = { "migrate", "status", "tail", "trace", "user" };
+	static const char *const commands[] = {
+		"disaster-restore", "migrate", "status", "tail", "trace", "user"
+	};
 
 	(void)state;
 	assert_int_equal(RUN("--help"), 0);
