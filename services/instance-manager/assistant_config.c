@@ -166,6 +166,17 @@ static void pause_models(struct openclaw_provider *list, size_t count)
 int assistant_config_text(const struct app *app, struct pg_conn *c, const struct instance *i,
                           struct arena *a, const char **ret, struct err *e)
 {
+	struct settings settings;
+
+	if (settings_load(c, i->user_id, i->id, i->owner_telegram_id, &settings, e) < 0)
+		return -1;
+	return assistant_config_with(app, c, i, &settings, a, ret, e);
+}
+
+int assistant_config_with(const struct app *app, struct pg_conn *c, const struct instance *i,
+                          const struct settings *s, struct arena *a, const char **ret,
+                          struct err *e)
+{
 	struct openclaw_provider list[OPENCLAW_PROVIDERS_MAX + 1];
 	char name[OPENCLAW_PROVIDER_NAME_MAX + 1];
 	struct openclaw_config config = { .telegram_api_url = app->openclaw_telegram_api_url,
@@ -173,11 +184,9 @@ int assistant_config_text(const struct app *app, struct pg_conn *c, const struct
 		                          .model = i->model,
 		                          .providers = list };
 	struct store_secrets sealed;
-	struct settings settings;
 	bool is_paused;
 
-	if (settings_load(c, i->user_id, i->id, i->owner_telegram_id, &settings, e) < 0 ||
-	    store_secrets(c, i, a, &sealed, e) < 0 ||
+	if (store_secrets(c, i, a, &sealed, e) < 0 ||
 	    usage_is_paused(c, i->id, &is_paused, e) < 0 ||
 	    owner_is_awaited(c, i->id, &config.is_awaiting_owner, e) < 0 ||
 	    assistant_gateway_token(app, i, a, &config.gateway_token, e) < 0 ||
@@ -188,10 +197,10 @@ int assistant_config_text(const struct app *app, struct pg_conn *c, const struct
 	if (open_providers(app, i, &sealed, a, list, e) < 0)
 		return -1;
 	config.provider_count = sealed.provider_count;
-	config.access = settings.access;
-	config.allowed = settings.allowed;
-	config.allowed_count = settings.allowed_count;
-	config.is_shared = settings.is_shared;
+	config.access = s->access;
+	config.allowed = s->allowed;
+	config.allowed_count = s->allowed_count;
+	config.is_shared = s->is_shared;
 	add_platform_provider(app, &config, list, name);
 	if (is_paused)
 		pause_models(list, config.provider_count);

@@ -23,6 +23,12 @@ int assistant_model_check(const struct app *app, struct pg_conn *c, const struct
 int assistant_config_text(const struct app *app, struct pg_conn *c, const struct instance *i,
                           struct arena *a, const char **ret, struct err *e);
 
+/* The same as it would be with these settings. */
+struct settings;
+int assistant_config_with(const struct app *app, struct pg_conn *c, const struct instance *i,
+                          const struct settings *s, struct arena *a, const char **ret,
+                          struct err *e);
+
 /* The keys that a person brought for it, open; they lie in the arena, which wipes them. */
 struct assistant_providers {
 	struct openclaw_provider list[OPENCLAW_PROVIDERS_MAX];

@@ -42,6 +42,7 @@ STEPS = {
 }
 # Tested beside what they belong to: test_memory.
 ELSEWHERE = {"memory.written", "memory.placed", "provider.wanted", "settings.wanted"}
+SETTINGS_POINTS = {"settings.taken"}
 # Passed by journeys of their own, below: what goes over the link, and whose an assistant is.
 LINK_POINTS = {"chat.sent", "pairing.bound", "pairing.approved"}
 OWNER_POINTS = {"owner.seen", "owner.bound", "owner.ended"}
@@ -56,7 +57,7 @@ def test_every_point_is_here() -> None:
         literal |= set(re.findall(r'on_wish\([^"]*"([a-z.]+)"', text))
         for call in re.findall(r"act_fault\(([^;]*)\);", text):
             steps |= set(re.findall(r'"([a-z]+)"', call))
-    literal -= ELSEWHERE | LINK_POINTS | OWNER_POINTS
+    literal -= ELSEWHERE | LINK_POINTS | OWNER_POINTS | SETTINGS_POINTS
     assert literal <= set(IM_POINTS), literal - set(IM_POINTS)
     covered = {p.split(".")[1] for p in IM_POINTS}
     # A container is removed to be made anew where it can't be changed as it is: the image or the
@@ -286,6 +287,25 @@ def test_an_approval_is_not_lost(suite: Suite, telegram: Telegram, point: str) -
     assert settings["owner_telegram_id"] == 7 and settings["access"] == "allowlist"
     wait_until(lambda: bot.says(bot.hears(7, "so?"), timeout=3, text="echo: so?"), 30)
     assert not bot.says(bot.hears(8, "and me?"), timeout=1)
+
+
+def test_a_setting_that_openclaw_took_and_nobody_wrote_down(suite: Suite, telegram: Telegram) -> None:
+    """It is set back, until the person asks again."""
+    person = Person.new(suite.api)
+    instance = person.running(telegram.bot(), owner_telegram_id=7)["id"]
+    file = suite.data(person.id, instance, ".openclaw", "openclaw.json")
+    wait_until(lambda: expect(person.api.get(f"/instances/{instance}/sessions"), 200)["live"], 30)
+    once = arm(suite, "instance-manager", "settings.taken")
+    wait_until(lambda: expect(person.api.get(f"/instances/{instance}/sessions"), 200)["live"], 30)
+    person.api.timeout = 4
+    with Reviver(suite, "instance-manager", while_dead=lambda: age_its_links_too(suite)):
+        with contextlib.suppress(OSError):
+            person.api.patch(f"/instances/{instance}/settings", {"access": "open"})
+        wait_until(once.exists, 30)
+        wait_until(lambda: '"allowlist"' in file.read_text(), 30, "it is as it was")
+        assert Stubborn(person.api).call("GET", f"/instances/{instance}/settings").data["access"] == "allowlist"
+        Stubborn(person.api).call("PATCH", f"/instances/{instance}/settings", {"access": "open"})
+    wait_until(lambda: '"open"' in file.read_text(), 30)
 
 
 @pytest.mark.parametrize("point", sorted(OWNER_POINTS))

@@ -77,6 +77,35 @@ def test_nobody_is_locked_out_by_mistake(suite: Suite, ada: Person, bot: Bot) ->
     assert mine.get()["access"] == "pairing" and mine.policy() == "pairing"
 
 
+def test_what_openclaw_refuses_is_not_set(suite: Suite, ada: Person, bot: Bot) -> None:
+    """Asked before anything is written: its own words, the field, and all stays as it was."""
+    mine = Mine(suite, ada, bot, owner_telegram_id=OWNER)
+    wait_until(lambda: expect(ada.api.get(f"/instances/{mine.instance}/sessions"), 200)["live"], 30)
+    before = mine.get()
+    answer = mine.patch(model="fake/refused", access="open", persona="coach")
+    assert (answer.status, answer.field) == (400, "model") and "agents.defaults.model" in str(answer), answer
+    assert mine.get() == before
+    expect(mine.patch(name="Other"), 200)
+    wait_until(lambda: mine.config()["agents"]["defaults"]["model"]["primary"] == "fake/echo", 30)
+    assert mine.policy() == "allowlist" and mine.answers(OWNER, "still here")
+    expect(mine.patch(model="fake/other"), 200)
+    wait_until(lambda: mine.config()["agents"]["defaults"]["model"]["primary"] == "fake/other", 30)
+    assert mine.state()["StartedAt"] == mine.started, "the container was restarted"
+
+
+def test_what_it_refuses_when_it_starts_is_told(suite: Suite, ada: Person, bot: Bot) -> None:
+    """Nobody to ask while it is stopped: exit status 78 says it, and another model mends it."""
+    mine = Mine(suite, ada, bot, owner_telegram_id=OWNER)
+    ada.act(mine.instance, "stop", "stopped")
+    expect(mine.patch(model="fake/refused"), 200)
+    ada.act(mine.instance, "start")
+    wait_until(lambda: ada.instance(mine.instance)["status_cause"] == "config_refused", 30)
+    seen = ada.instance(mine.instance)
+    assert seen["status"] == "error" and "model" in seen["status_reason"], seen
+    expect(mine.patch(model="fake/echo"), 200)
+    ada.act(mine.instance, "start", "running")
+
+
 def test_a_character_becomes_the_soul(suite: Suite, ada: Person, bot: Bot) -> None:
     mine = Mine(suite, ada, bot)
     personas = {p["name"]: p for p in expect(ada.api.get("/personas"), 200)["items"]}

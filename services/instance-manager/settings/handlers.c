@@ -4,6 +4,7 @@
 #include "change.h"
 #include "memory/file.h"
 #include "owner/owner.h"
+#include "settings/ask.h"
 #include "settings/persona.h"
 #include "settings/settings.h"
 
@@ -122,6 +123,11 @@ static int write_persona(struct call *c, const struct settings_update_req *in, s
 	return memory_write(&place, PERSONA_FILE, &put, &info, e);
 }
 
+static bool is_config(const struct settings_update_req *in)
+{
+	return in->model || in->access || in->sessions || in->allowed_users;
+}
+
 static int write_settings(struct call *c, struct instance *ret, struct settings *ret_settings,
                           struct err *e)
 {
@@ -138,7 +144,7 @@ static int write_settings(struct call *c, struct instance *ret, struct settings 
 	    apply(in, &i, &s, e) < 0 ||
 	    (in->model && assistant_model_check(app, db, &i, &c->arena, e) < 0))
 		return -1;
-	if (in->model || in->access || in->sessions || in->allowed_users)
+	if (is_config(in))
 		i.config_generation++;
 	if ((in->access || in->allowed_users) && owner_link_drop(db, &i, e) < 0)
 		return -1;
@@ -165,9 +171,12 @@ int on_settings_update(struct call *c, struct err *e)
 		if (pg_take(app->db, &db, e) < 0 ||
 		    store_load(db, c->ctx.user_id, in->instance_id, &i, e) < 0 ||
 		    settings_load(db, i.user_id, i.id, i.owner_telegram_id, &s, e) < 0 ||
-		    apply(in, &i, &s, e) < 0)
+		    apply(in, &i, &s, e) < 0 ||
+		    (in->model && assistant_model_check(app, db, &i, &c->arena, e) < 0))
 			return -1;
 	}
+	if (is_config(in) && i.desired != INSTANCE_WANT_DELETED && settings_ask(c, &i, &s, e) < 0)
+		return -1;
 	if (write_persona(c, in, e) < 0 || write_settings(c, &i, &s, e) < 0)
 		return -1;
 	/* A crash here: the change is written, and is carried out by whoever comes next. */
