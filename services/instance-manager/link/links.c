@@ -117,12 +117,12 @@ static void gone(struct links *l, struct conn *c, const char *why)
 		drop(l, c);
 }
 
-static int fail(struct conn *c, struct lws *wsi, const struct err *e)
+/* Told when its end is heard of. Not by returning -1: where that comes in the midst of a long frame,
+ * libwebsockets 4.1.6 reads on past its buffer. */
+static void fail(struct conn *c, const struct err *e)
 {
-	/* Told when its end is heard of. */
 	snprintf(c->cut_why, sizeof(c->cut_why), "%s", e->msg);
-	lws_close_reason(wsi, LWS_CLOSE_STATUS_PROTOCOL_ERR, NULL, 0);
-	return -1;
+	cut(c);
 }
 
 static int on_receive(struct conn *c, struct lws *wsi, const void *data, size_t len)
@@ -130,11 +130,14 @@ static int on_receive(struct conn *c, struct lws *wsi, const void *data, size_t 
 	struct err e = ERR_INIT;
 	bool is_last = lws_is_final_fragment(wsi) && lws_remaining_packet_payload(wsi) == 0;
 
+	if (c->cut_why[0])
+		return 0; /* it is being cut */
 	if (lws_frame_is_binary(wsi))
 		err_set(&e, ERR_UPSTREAM, "the assistant's gateway sent no text");
 	else if (conn_received(c, data, len, is_last, &e) == 0)
 		return 0;
-	return fail(c, wsi, &e);
+	fail(c, &e);
+	return 0;
 }
 
 static int on_writable(struct conn *c, struct lws *wsi)
