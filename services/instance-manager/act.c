@@ -1,6 +1,7 @@
 #include "act.h"
 
 #include "assistant_config.h"
+#include "files_keep.h"
 #include "instance_store.h"
 #include "last_backup.h"
 #include "lease_store.h"
@@ -29,7 +30,7 @@ void act_spec(const struct app *app, const struct instance *i, struct container_
 		.user_id = i->user_id,
 		.platform_id = app->platform_id,
 		.trace_id = i->trace_id,
-		.image = app->openclaw_image,
+		.image = i->image,
 		.data_dir = app->data_dir,
 		.network = app->instance_network,
 		.reach = app->reach,
@@ -126,14 +127,14 @@ static int act_create(struct app *app, struct instance *i, struct act_failure *w
 	enum engine_created created;
 	bool has_image = false;
 
-	if (engine_has_image(app->engine, app->openclaw_image, &has_image, e) < 0)
+	if (engine_has_image(app->engine, i->image, &has_image, e) < 0)
 		return engine_failed(e, why, "look for its image");
 	if (!has_image) {
-		err_set(e, ERR_UNAVAILABLE, "no image %s", app->openclaw_image);
+		err_set(e, ERR_UNAVAILABLE, "no image %s", i->image);
 		return failed(why, FAIL_PLATFORM,
 		              "The assistants' image (%.120s) is not on this server. An "
 		              "administrator has to build or pull it; it is tried again by itself.",
-		              app->openclaw_image);
+		              i->image);
 	}
 	if (engine_ensure_network(app->engine, app->instance_network, e) < 0)
 		return engine_failed(e, why, "make its network");
@@ -235,6 +236,45 @@ static int act_erase(struct app *app, struct instance *i, bool *ret_gone, struct
 	return 0;
 }
 
+static int act_keep(struct app *app, struct instance *i, struct act_failure *why, struct err *e)
+{
+	if (files_keep(app->files, i->user_id, i->id, e) < 0)
+		return failed(why, FAIL_PLATFORM, "%s",
+		              e->code == ERR_UNAVAILABLE ? "the platform's disk is full."
+		              : e->code == ERR_CONFLICT  ? "its folders are nested too deeply."
+		                                         : "they cannot be copied.");
+	/* A crash here leaves them kept, which the same act finds. */
+	act_fault(i, "kept");
+	i->upgrade = UPGRADE_TRY;
+	snprintf(i->image, sizeof(i->image), "%s", i->upgrade_to);
+	return 0;
+}
+
+/* The container of the new image is gone, so nobody has these files open. */
+static int act_back(struct app *app, struct instance *i, struct act_failure *why, struct err *e)
+{
+	if (files_move_aside(app->files, i->user_id, i->id, e) < 0)
+		return files_failed(e, why);
+	/* A crash here leaves none in their place, and those that were kept beside it. */
+	act_fault(i, "aside");
+	if (files_put_back(app->files, i->user_id, i->id, e) < 0)
+		return files_failed(e, why);
+	/* A crash here leaves nothing that is kept: the same act finds that all is done. */
+	act_fault(i, "back");
+	i->upgrade = UPGRADE_CLEAR;
+	snprintf(i->image, sizeof(i->image), "%s", i->upgrade_from);
+	return 0;
+}
+
+static int act_clear(struct app *app, struct instance *i, struct act_failure *why, struct err *e)
+{
+	if (files_drop_kept(app->files, i->user_id, i->id, e) < 0)
+		return files_failed(e, why);
+	act_fault(i, "cleared");
+	i->upgrade = UPGRADE_NONE;
+	return 0;
+}
+
 int act_run(struct app *app, enum action action, struct instance *i, bool *ret_gone,
             struct act_failure *why, struct err *e)
 {
@@ -254,6 +294,12 @@ int act_run(struct app *app, enum action action, struct instance *i, bool *ret_g
 		return make_config(app, i, why, e);
 	case ACT_ERASE:
 		return act_erase(app, i, ret_gone, why, e);
+	case ACT_KEEP:
+		return act_keep(app, i, why, e);
+	case ACT_BACK:
+		return act_back(app, i, why, e);
+	case ACT_CLEAR:
+		return act_clear(app, i, why, e);
 	case ACT_NONE:
 	case ACT_COUNT:
 		break;

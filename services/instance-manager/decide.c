@@ -8,7 +8,8 @@
 static const char *const action_names[ACT_COUNT] = {
 	[ACT_NONE] = "none",     [ACT_CREATE] = "create", [ACT_START] = "start",
 	[ACT_STOP] = "stop",     [ACT_REMOVE] = "remove", [ACT_RESIZE] = "resize",
-	[ACT_CONFIG] = "config", [ACT_ERASE] = "erase",
+	[ACT_CONFIG] = "config", [ACT_ERASE] = "erase",   [ACT_KEEP] = "keep",
+	[ACT_BACK] = "back",     [ACT_CLEAR] = "clear",
 };
 
 static const char *const drift_names[DRIFT_COUNT] = {
@@ -103,24 +104,43 @@ static void decide_foreign(struct decision *d)
 	decide_give_up(d, false);
 }
 
+static bool is_foreign(const struct sight *s)
+{
+	return s->container.item.status != ENGINE_ABSENT && !s->container.item.is_ours;
+}
+
+struct sight decide_ours(const struct sight *s)
+{
+	struct sight ours = *s;
+
+	if (is_foreign(s))
+		ours.container = (struct engine_state){ .item = { .status = ENGINE_ABSENT } };
+	return ours;
+}
+
+void decide_as_wanted(struct decision *d, const struct sight *s)
+{
+	struct sight ours = decide_ours(s);
+
+	if (!wants_up(&d->next, s->now_ms))
+		decide_down(d, &ours);
+	else if (is_foreign(s))
+		decide_foreign(d);
+	else
+		decide_up(d, s);
+}
+
 void decide(const struct instance *row, const struct sight *s, struct decision *ret)
 {
-	const struct engine_item *item = &s->container.item;
-	bool is_foreign = item->status != ENGINE_ABSENT && !item->is_ours;
-	struct sight none = *s;
+	struct sight ours = decide_ours(s);
 
 	*ret = (struct decision){ .next = *row, .delay_ms = DECIDE_CHECK_MS };
-	if (is_foreign)
-		none.container = (struct engine_state){ .item = { .status = ENGINE_ABSENT } };
-
 	if (row->desired == INSTANCE_WANT_DELETED)
-		decide_delete(ret, &none);
-	else if (!wants_up(row, s->now_ms))
-		decide_down(ret, &none);
-	else if (is_foreign)
-		decide_foreign(ret);
+		decide_delete(ret, &ours);
+	else if (row->upgrade != UPGRADE_NONE)
+		decide_upgrade(ret, s);
 	else
-		decide_up(ret, s);
+		decide_as_wanted(ret, s);
 }
 
 /* Memory that is in use cannot be taken from what runs; from what is stopped it can. */
@@ -140,6 +160,8 @@ void decide_failed(const struct instance *row, enum failure failure, enum action
 
 	/* What cannot be deleted or stopped is tried again for ever: there is nothing else to do. */
 	if (failure == FAIL_AWAY || row->desired != INSTANCE_WANT_RUNNING || row->is_held)
+		return;
+	if (decide_upgrade_failed(ret, failure, failed, text))
 		return;
 	if (failure == FAIL_ATTEMPT) {
 		if (!decide_may_restart(ret, now_ms, text, false))

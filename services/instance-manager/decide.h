@@ -20,6 +20,9 @@ enum action {
 	ACT_RESIZE, /* its memory, as it runs */
 	ACT_CONFIG, /* written anew; OpenClaw reads it by itself */
 	ACT_ERASE,  /* the instance's data, then its row */
+	ACT_KEEP,   /* its files as they are, aside; then the new image is tried */
+	ACT_BACK,   /* those files and the image from before, in their place again */
+	ACT_CLEAR,  /* what was kept aside goes, and the upgrade is over */
 	ACT_COUNT
 };
 
@@ -41,12 +44,22 @@ enum place {
 	PLACE_DROP,
 };
 
+/* The backup that an upgrade begins with. */
+enum sight_backup {
+	BACKUP_UNKNOWN, /* not asked yet */
+	BACKUP_UNDER_WAY,
+	BACKUP_AWAY, /* storage-backup does not answer */
+	BACKUP_FAILED,
+	BACKUP_DONE,
+};
+
 struct sight {
 	struct engine_state container;
 	bool has_probe;
 	struct probe_report probe;
 	char spec[CONTAINER_SPEC_SIZE]; /* what the settings would make now */
-	long long now_ms;               /* unix ms */
+	enum sight_backup backup;
+	long long now_ms; /* unix ms */
 	long long ready_timeout_ms;
 };
 
@@ -58,6 +71,7 @@ struct decision {
 	const char *drift_text;  /* for people; a constant; NULL: none */
 	bool is_restart_counted; /* it failed, and was or will be restarted */
 	bool needs_probe;        /* nothing else of it counts: probe, and decide again */
+	bool needs_backup;       /* likewise: ask how far the backup is */
 	long long delay_ms;      /* with ACT_NONE: until the next look */
 };
 
@@ -66,6 +80,8 @@ struct decision {
 #define DECIDE_AILING_MS   3000  /* at what lives and does not serve */
 #define DECIDE_MISSES      3     /* probes without an answer, before a restart */
 #define DECIDE_CHANNEL_MS  60000 /* channels may take as long to come back */
+#define DECIDE_BACKUP_MS   (30LL * 60 * 1000) /* an upgrade's backup may take as long */
+#define DECIDE_OUTSIDE_MS  30000 /* a new image's bot may be in conflict with itself as long */
 #define DECIDE_EXIT_CONFIG 78    /* how OpenClaw ends when it refuses its config (measured) */
 
 const char *action_name(enum action a); /* "create" */

@@ -31,4 +31,16 @@ void decide_at_rest(struct decision *d, long long finished_ms);
 
 void decide_up(struct decision *d, const struct sight *s);
 
+/* As the row wants it, whatever else is under way. */
+void decide_as_wanted(struct decision *d, const struct sight *s);
+
+/* What a container of ours is seen as: one that has its name and is not ours is none. */
+struct sight decide_ours(const struct sight *s);
+
+/* decide_upgrade.c: on the way to another image. */
+void decide_upgrade(struct decision *d, const struct sight *s);
+/* An action failed there. False: what follows is as with any other. */
+bool decide_upgrade_failed(struct decision *d, enum failure failure, enum action failed,
+                           const char *text);
+
 #endif

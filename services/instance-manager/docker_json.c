@@ -197,6 +197,7 @@ static int state_read(const cJSON *doc, const char *platform_id, struct engine_s
 	const cJSON *state = member(doc, "State"), *host = member(doc, "HostConfig");
 	const cJSON *oom = member(state, "OOMKilled");
 	const char *name = json_text(doc, "Name"), *error = json_text(state, "Error");
+	const char *image = json_text(member(doc, "Config"), "Image");
 	double memory;
 
 	if (!id_from(doc, "Id", s->item.id))
@@ -224,6 +225,8 @@ static int state_read(const cJSON *doc, const char *platform_id, struct engine_s
 	s->memory_mib = (int)(memory / MIB);
 	s->port = port_from(host);
 	snprintf(s->error, sizeof(s->error), "%s", error ? error : "");
+	if (image && strlen(image) < sizeof(s->image))
+		memcpy(s->image, image, strlen(image) + 1);
 	address_read(doc, s->address);
 	return 0;
 }

@@ -57,6 +57,7 @@ struct engine_state {
 	int restart_count;     /* by the engine's restart policy, since it was created */
 	long long started_ms;  /* unix ms of the last start; 0: never */
 	long long finished_ms; /* unix ms of the last end; 0: never */
+	char image[257];       /* as it was named when the container was made; "": too long */
 	char error[128];       /* the engine's own reason why it did not start; "" if none */
 	char address[ENGINE_ADDR_SIZE]; /* in its network; "" while it does not run */
 	int port;                       /* published on the host; 0: none */

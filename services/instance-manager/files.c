@@ -1,6 +1,7 @@
 #include "files.h"
 
 #include "container.h"
+#include "files_keep.h"
 #include "openclaw_config.h"
 
 #include <assert.h>
@@ -115,6 +116,12 @@ void files_close(struct files *f)
 		return;
 	close(f->fd);
 	free(f);
+}
+
+int files_open_user(struct files *f, const char *user_id)
+{
+	assert(uuid_is_valid(user_id));
+	return openat(f->fd, user_id, DIR_FLAGS);
 }
 
 /* The instance's own directory; -1 with errno, ENOENT where it is not there. */
@@ -368,9 +375,9 @@ static int remove_entry(int root, int dir, const char *name, int depth)
 }
 
 /* A crash in the middle leaves a part of it, for the next call to remove. */
-static int remove_instance(int user, const char *instance_id)
+int files_remove_dir(int parent, const char *name)
 {
-	int root = openat(user, instance_id, DIR_FLAGS), again;
+	int root = openat(parent, name, DIR_FLAGS), again;
 	int r;
 
 	if (root < 0)
@@ -380,7 +387,7 @@ static int remove_instance(int user, const char *instance_id)
 	close(root);
 	if (r < 0)
 		return -1;
-	return unlinkat(user, instance_id, AT_REMOVEDIR) < 0 && errno != ENOENT ? -1 : 0;
+	return unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -1 : 0;
 }
 
 int files_delete(struct files *f, const char *user_id, const char *instance_id, struct err *e)
@@ -391,7 +398,7 @@ int files_delete(struct files *f, const char *user_id, const char *instance_id, 
 	user = openat(f->fd, user_id, DIR_FLAGS);
 	if (user < 0)
 		return errno == ENOENT ? 0 : files_err(e, "opening the user's directory");
-	if (remove_instance(user, instance_id) < 0)
+	if (files_remove_dir(user, instance_id) < 0 || files_forget_kept(user, instance_id) < 0)
 		return files_err(e, "removing the instance's directory");
 
 	/* The user's own with the last instance. */

@@ -50,6 +50,11 @@ int files_open_workspace(struct files *f, const char *user_id, const char *insta
 int files_make_dir(int parent, const char *name);
 int files_put_new(int dir, const char *name, const char *text, size_t len, mode_t mode);
 
+/* DATA_DIR/<user id>, open; -1 with errno. A directory in it, removed with all that is in it; absent:
+ * fine. */
+int files_open_user(struct files *f, const char *user_id);
+int files_remove_dir(int parent, const char *name);
+
 /* The failing call's errno as an error; a full disk is not a bug. */
 int files_err(struct err *e, const char *what);
 

@@ -92,6 +92,7 @@ static int conceive(struct call *c, struct birth *b, struct err *e)
 	         : bot.name[0] ? bot.name
 	                       : bot.username);
 	container_name(i->id, i->container_name);
+	snprintf(i->image, sizeof(i->image), "%s", app->openclaw_image);
 	i->owner_telegram_id = in->has_owner_telegram_id ? in->owner_telegram_id : 0;
 	b->has_link = !i->owner_telegram_id && app->owner_link_s > 0 &&
 	              (!in->has_owner_link || in->owner_link);

@@ -19,7 +19,7 @@ int hold_take(struct pg_conn *c, const struct instance_hold_req *in, struct hold
 		"   THEN next_check_at ELSE now() END,"
 		"  hold_id = $3, hold_until = greatest(now() + make_interval(secs => $4::int),"
 		"   CASE WHEN hold_id = $3 THEN hold_until END)"
-		" WHERE id = $1 AND user_id = $2 AND desired <> 'deleted'"
+		" WHERE id = $1 AND user_id = $2 AND desired <> 'deleted' AND upgrade_step IS NULL"
 		"  AND (hold_id IS NULL OR hold_id = $3 OR hold_until <= now())"
 		" RETURNING status = 'stopped' AND observed_at > hold_since AS is_stopped";
 	OWN(pg_result) PGresult *res = NULL;
@@ -35,8 +35,9 @@ int hold_take(struct pg_conn *c, const struct instance_hold_req *in, struct hold
 		return -1;
 	if (PQntuples(res) == 0)
 		return err_set(e, ERR_CONFLICT,
-		               i.desired == INSTANCE_WANT_DELETED
-		                       ? "the assistant is being deleted"
+		               i.desired == INSTANCE_WANT_DELETED ? "the assistant is being deleted"
+		               : i.upgrade != UPGRADE_NONE
+		                       ? "the assistant is being upgraded"
 		                       : "the assistant's files are being changed already");
 	*ret = (struct hold_state){ pg_bool(res, 0, "is_stopped"), i.status, i.desired };
 	return 0;

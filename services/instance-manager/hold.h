@@ -16,7 +16,7 @@ struct hold_state {
 };
 
 /* Takes, or prolongs, for `seconds` from now. ERR_NOT_FOUND; ERR_CONFLICT: another holds it, or it
- * is being deleted. */
+ * is being deleted or upgraded. */
 int hold_take(struct pg_conn *c, const struct instance_hold_req *in, struct hold_state *ret,
               struct err *e);
 

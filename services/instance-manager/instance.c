@@ -19,9 +19,15 @@ static const char *const desired_names[INSTANCE_DESIRED_COUNT] = {
 };
 
 static const char *const operation_names[INSTANCE_OP_COUNT] = {
-	[INSTANCE_OP_CREATE] = "create", [INSTANCE_OP_START] = "start",
-	[INSTANCE_OP_STOP] = "stop",     [INSTANCE_OP_RESTART] = "restart",
-	[INSTANCE_OP_UPDATE] = "update", [INSTANCE_OP_DELETE] = "delete",
+	[INSTANCE_OP_CREATE] = "create",   [INSTANCE_OP_START] = "start",
+	[INSTANCE_OP_STOP] = "stop",       [INSTANCE_OP_RESTART] = "restart",
+	[INSTANCE_OP_UPDATE] = "update",   [INSTANCE_OP_DELETE] = "delete",
+	[INSTANCE_OP_UPGRADE] = "upgrade",
+};
+
+static const char *const upgrade_names[UPGRADE_COUNT] = {
+	[UPGRADE_BACKUP] = "backup", [UPGRADE_STOP] = "stop",   [UPGRADE_TRY] = "try",
+	[UPGRADE_BACK] = "back",     [UPGRADE_CLEAR] = "clear",
 };
 
 static const char *const cause_names[CAUSE_COUNT] = {
@@ -33,6 +39,16 @@ static const char *const cause_names[CAUSE_COUNT] = {
 const char *instance_cause_name(const struct instance *i)
 {
 	return i->reason[0] ? cause_names[i->cause] : NULL;
+}
+
+const char *instance_upgrade_name(enum instance_upgrade u)
+{
+	return upgrade_names[u];
+}
+
+const char *instance_upgrade_cause(const struct instance *i)
+{
+	return i->upgrade_error[0] ? cause_names[i->upgrade_cause] : NULL;
 }
 
 /* One of a later version is none here. */
@@ -116,6 +132,7 @@ static int numbers_from_row(const PGresult *res, int row, struct instance *i, st
 		{ "seen_end_ms", &i->seen_end_ms },
 		{ "ready_run_ms", &i->ready_run_ms },
 		{ "not_ready_since_ms", &i->not_ready_since_ms },
+		{ "upgrade_ms", &i->upgrade_ms },
 	};
 
 	for (size_t k = 0; k < COUNT(wide); k++)
@@ -147,14 +164,17 @@ int instance_from_row(const PGresult *res, int row, struct instance *ret, struct
 	int status = name_index(res, row, "status", status_names, COUNT(status_names), e);
 	int desired = name_index(res, row, "desired", desired_names, COUNT(desired_names), e);
 	int op = name_index(res, row, "operation", operation_names, COUNT(operation_names), e);
+	int step = name_index(res, row, "upgrade_step", upgrade_names, COUNT(upgrade_names), e);
 	const char *channel = pg_text(res, row, "channel");
 	struct instance i = { 0 };
 
-	if (status < 0 || desired < 0 || op < 0 || numbers_from_row(res, row, &i, e) < 0)
+	if (status < 0 || desired < 0 || op < 0 || step < 0 ||
+	    numbers_from_row(res, row, &i, e) < 0)
 		return -1;
 	i.status = (enum instance_status)status;
 	i.desired = (enum instance_desired)desired;
 	i.operation = (enum instance_operation)op;
+	i.upgrade = (enum instance_upgrade)step;
 	copy(res, row, "id", i.id, sizeof(i.id));
 	copy(res, row, "user_id", i.user_id, sizeof(i.user_id));
 	copy(res, row, "name", i.name, sizeof(i.name));
@@ -166,6 +186,11 @@ int instance_from_row(const PGresult *res, int row, struct instance *ret, struct
 	copy(res, row, "trace_id", i.trace_id, sizeof(i.trace_id));
 	copy(res, row, "gateway_token_encrypted", i.gateway_token_encrypted,
 	     sizeof(i.gateway_token_encrypted));
+	copy(res, row, "image", i.image, sizeof(i.image));
+	copy(res, row, "upgrade_from", i.upgrade_from, sizeof(i.upgrade_from));
+	copy(res, row, "upgrade_to", i.upgrade_to, sizeof(i.upgrade_to));
+	copy(res, row, "upgrade_error", i.upgrade_error, sizeof(i.upgrade_error));
+	i.upgrade_cause = cause_from(pg_text(res, row, "upgrade_cause"));
 	times_from_text(pg_text(res, row, "restart_times"), i.restart_times);
 	i.is_booting = pg_bool(res, row, "is_booting");
 	i.is_waiting = pg_bool(res, row, "is_waiting");
@@ -219,6 +244,14 @@ int instance_to_view(const struct instance *i, struct arena *a, struct instance_
 	return ok ? 0 : err_set(e, ERR_INTERNAL, "out of memory");
 }
 
+int instance_files_are_free(const struct instance *i, struct err *e)
+{
+	return i->upgrade > UPGRADE_BACKUP
+	               ? err_set(e, ERR_CONFLICT,
+	                         "the instance is being upgraded; that takes a minute or two")
+	               : 0;
+}
+
 void instance_forgive(struct instance *i)
 {
 	i->probe_misses = 0;
@@ -229,11 +262,14 @@ void instance_forgive(struct instance *i)
 	i->not_ready_since_ms = 0;
 }
 
-static int not_deleting(const struct instance *i, struct err *e)
+static int may_change(const struct instance *i, struct err *e)
 {
-	return i->desired == INSTANCE_WANT_DELETED
-	               ? err_set(e, ERR_CONFLICT, "the instance is being deleted")
-	               : 0;
+	if (i->desired == INSTANCE_WANT_DELETED)
+		return err_set(e, ERR_CONFLICT, "the instance is being deleted");
+	if (i->operation == INSTANCE_OP_UPGRADE)
+		return err_set(e, ERR_CONFLICT,
+		               "the instance is being upgraded; that takes a minute or two");
+	return 0;
 }
 
 static void become(struct instance *i, enum instance_desired desired, enum instance_status status,
@@ -254,7 +290,7 @@ static enum instance_status first_status(const struct instance *i)
 
 int instance_want_start(struct instance *i, bool *ret_changed, struct err *e)
 {
-	if (not_deleting(i, e) < 0)
+	if (may_change(i, e) < 0)
 		return -1;
 	*ret_changed = i->desired != INSTANCE_WANT_RUNNING || i->status == INSTANCE_ERROR;
 	if (*ret_changed)
@@ -264,7 +300,7 @@ int instance_want_start(struct instance *i, bool *ret_changed, struct err *e)
 
 int instance_want_stop(struct instance *i, bool *ret_changed, struct err *e)
 {
-	if (not_deleting(i, e) < 0)
+	if (may_change(i, e) < 0)
 		return -1;
 	*ret_changed = i->desired != INSTANCE_WANT_STOPPED;
 	if (*ret_changed)
@@ -274,7 +310,7 @@ int instance_want_stop(struct instance *i, bool *ret_changed, struct err *e)
 
 int instance_want_restart(struct instance *i, bool *ret_changed, struct err *e)
 {
-	if (not_deleting(i, e) < 0)
+	if (may_change(i, e) < 0)
 		return -1;
 	*ret_changed = true;
 	i->restart_generation++;

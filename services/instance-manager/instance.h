@@ -44,7 +44,19 @@ enum instance_operation {
 	INSTANCE_OP_RESTART,
 	INSTANCE_OP_UPDATE,
 	INSTANCE_OP_DELETE,
+	INSTANCE_OP_UPGRADE,
 	INSTANCE_OP_COUNT
+};
+
+/* How far the change to another image is: decide_upgrade.c. */
+enum instance_upgrade {
+	UPGRADE_NONE,
+	UPGRADE_BACKUP, /* a backup is made while the old container goes on */
+	UPGRADE_STOP,   /* the old container ends, and its files are kept aside */
+	UPGRADE_TRY,    /* a container of the new image is to become ready */
+	UPGRADE_BACK,   /* it did not: it goes, and the files and the image from before come back */
+	UPGRADE_CLEAR,  /* it is settled which image it is: the files that were kept go */
+	UPGRADE_COUNT
 };
 
 /* Why it is not simply as it is wanted: cause.def. */
@@ -61,7 +73,8 @@ enum instance_cause {
 #define INSTANCE_REASON_SIZE 512
 #define INSTANCE_SEALED_SIZE 1024 /* of a sealed token */
 #define INSTANCE_TRACE_SIZE  33
-#define INSTANCE_RESTARTS    5 /* as many within INSTANCE_RESTARTS_MS are an error */
+#define INSTANCE_IMAGE_SIZE  257 /* 256 characters and the zero */
+#define INSTANCE_RESTARTS    5   /* as many within INSTANCE_RESTARTS_MS are an error */
 #define INSTANCE_RESTARTS_MS (10LL * 60 * 1000)
 
 struct instance {
@@ -100,6 +113,13 @@ struct instance {
 		not_ready_since_ms; /* since when its channels are on their way again; 0: they work */
 	bool was_ready;             /* ever */
 	bool is_channel_up;
+	char image[INSTANCE_IMAGE_SIZE]; /* of its container; "": not known yet */
+	enum instance_upgrade upgrade;
+	char upgrade_from[INSTANCE_IMAGE_SIZE],
+		upgrade_to[INSTANCE_IMAGE_SIZE];  /* the last one's */
+	long long upgrade_ms;                     /* when it was asked for, unix ms */
+	char upgrade_error[INSTANCE_REASON_SIZE]; /* why it was taken back; "": it was not */
+	enum instance_cause upgrade_cause;        /* of that */
 	bool is_held; /* kept stopped for now, whatever is wanted (hold.h) */
 
 	char gateway_token_encrypted[INSTANCE_SEALED_SIZE];
@@ -109,6 +129,8 @@ const char *instance_status_name(enum instance_status s); /* "running" */
 const char *instance_desired_name(enum instance_desired d);
 const char *instance_operation_name(enum instance_operation op); /* NULL for none */
 const char *instance_cause_name(const struct instance *i);       /* NULL: there is no reason */
+const char *instance_upgrade_name(enum instance_upgrade u);      /* NULL for none */
+const char *instance_upgrade_cause(const struct instance *i);    /* NULL: it was not taken back */
 
 /* Nothing is under way in such a status: what was asked for has come to its end. */
 bool instance_is_settled(enum instance_status s);
@@ -122,12 +144,15 @@ int instance_to_view(const struct instance *i, struct arena *a, struct instance_
 
 /*
  * A person's wishes. Each may be repeated: what is already so is left alone, and the answer says
- * whether anything changed. ERR_CONFLICT when it is being deleted (but for delete).
+ * whether anything changed. ERR_CONFLICT when it is being deleted or upgraded (but for delete).
  */
 int instance_want_start(struct instance *i, bool *ret_changed, struct err *e);
 int instance_want_stop(struct instance *i, bool *ret_changed, struct err *e);
 int instance_want_restart(struct instance *i, bool *ret_changed, struct err *e);
 int instance_want_delete(struct instance *i, bool *ret_changed, struct err *e);
+
+/* May its files be changed now? ERR_CONFLICT while they may yet be put back as they were. */
+int instance_files_are_free(const struct instance *i, struct err *e);
 
 /* Failures are forgotten: it is tried again from the start. */
 void instance_forgive(struct instance *i);
@@ -146,7 +171,9 @@ void instance_forgive(struct instance *i);
 	" boot_waiting_since IS NOT NULL AS is_waiting, probe_misses,"                             \
 	" restart_times, retry_at_ms, exit_code, exit_oom, seen_end_ms, ready_run_ms,"             \
 	" not_ready_since_ms, was_ready, channel, gateway_token_encrypted,"                        \
-	" coalesce(hold_until > now(), false) AS is_held"
+	" coalesce(hold_until > now(), false) AS is_held, image, upgrade_step, upgrade_from,"       \
+	" upgrade_to, upgrade_error, upgrade_cause,"                                               \
+	" " INSTANCE_MS("upgrade_at") " AS upgrade_ms"
 /* clang-format on */
 
 #endif

@@ -112,9 +112,9 @@ int store_insert(struct pg_conn *c, const struct instance *i, const struct store
 		"INSERT INTO instances (id, user_id, name, container_name, port,"
 		"  bot_token_encrypted, bot_username, bot_key, owner_telegram_id, model,"
 		"  gateway_token_encrypted, memory_mib, desired, status, operation, trace_id,"
-		"  create_key)"
+		"  create_key, image)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'running',"
-		"  'provisioning', 'create', $13, $14)"
+		"  'provisioning', 'create', $13, $14, $15)"
 		" RETURNING " INSTANCE_COLUMNS;
 	OWN(pg_result) PGresult *res = NULL;
 	struct params p = { 0 };
@@ -136,6 +136,7 @@ int store_insert(struct pg_conn *c, const struct instance *i, const struct store
 	params_int(&p, i->memory_mib);
 	params_text(&p, i->trace_id);
 	params_text_or_null(&p, create_key);
+	params_text(&p, i->image);
 	if (pg_query(c, sql, p.values, p.count, &res, e) < 0)
 		return name_conflict(c, e);
 	return instance_from_row(res, 0, ret, e);

@@ -1,5 +1,7 @@
 #include "last_backup.h"
 
+#include "checkpoint.h"
+
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -20,29 +22,9 @@ static int asked_at(struct app *app, const struct instance *i, long long *ret_ms
 	return pg_text(res, 0, "ms") ? pg_int(res, 0, "ms", ret_ms, e) : 0;
 }
 
-static int ask(struct app *app, const struct instance *i, long long since_ms, char ret_status[16],
-               struct err *e)
-{
-	char since[CLOCK_TEXT_SIZE];
-	struct checkpoint_req in = { .instance_id = i->id,
-		                     .user_id = i->user_id,
-		                     .reason = "delete",
-		                     .since = clock_text(since_ms, since) };
-	struct checkpoint_state out = { 0 };
-	struct bus_ctx ctx = { 0 };
-	OWN(arena) struct arena a;
-
-	arena_init(&a, BUS_ARENA_LIMIT);
-	snprintf(ctx.trace_id, sizeof(ctx.trace_id), "%s", i->trace_id);
-	if (bus_call(app->bus, SUBJ_BACKUP_CHECKPOINT, &ctx, &in, &a, &out, e) < 0)
-		return -1;
-	snprintf(ret_status, 16, "%s", out.status);
-	return 0;
-}
-
 int last_backup(struct app *app, const struct instance *i, bool *ret_done, struct err *e)
 {
-	char status[16] = "";
+	char status[CHECKPOINT_STATUS_SIZE] = "";
 	long long since_ms = 0;
 	bool is_there = false, is_late;
 
@@ -56,7 +38,7 @@ int last_backup(struct app *app, const struct instance *i, bool *ret_done, struc
 	if (!is_there || !since_ms)
 		return 0;
 	is_late = clock_now_ms() - since_ms > LAST_BACKUP_WAIT_S * 1000LL;
-	if (ask(app, i, since_ms, status, e) < 0) {
+	if (checkpoint_ask(app, i, "delete", since_ms, status, e) < 0) {
 		if (!is_late)
 			return -1;
 		log_error("deleted without a last backup: there is no storage-backup",
@@ -64,7 +46,7 @@ int last_backup(struct app *app, const struct instance *i, bool *ret_done, struc
 		*e = ERR_INIT;
 		return 0;
 	}
-	if (strcmp(status, "failed") == 0 || strcmp(status, "damaged") == 0)
+	if (checkpoint_is_failed(status))
 		log_error("deleted without a last backup: it failed", "instance_id", i->id,
 		          "user_id", i->user_id);
 	else

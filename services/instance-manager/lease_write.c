@@ -65,6 +65,7 @@ bool lease_is_news(const struct instance *before, const struct decision *d)
 	const struct instance *next = &d->next;
 
 	return d->action != ACT_NONE || d->drift != DRIFT_NONE || is_told(before, next) ||
+	       before->upgrade != next->upgrade || strcmp(before->image, next->image) != 0 ||
 	       (d->place == PLACE_DROP && (before->is_booting || before->is_waiting)) ||
 	       d->place == PLACE_TAKE || before->operation != next->operation ||
 	       before->applied_generation != next->applied_generation ||
@@ -87,6 +88,7 @@ static int row_write(struct pg_conn *c, const struct lease_write *w, const char 
 		"  exit_code = $11, exit_oom = $12, seen_end_ms = $13, ready_run_ms = $14,"
 		"  not_ready_since_ms = $15, was_ready = $16, channel = $17, operation = $18,"
 		"  trace_id = $19, status_cause = $26,"
+		"  image = $27, upgrade_step = $28, upgrade_error = $29, upgrade_cause = $30,"
 		"  observed_at = CASE WHEN $20::bool THEN now() ELSE observed_at END,"
 		"  boot_until = CASE $21 WHEN 'take' THEN now() + $22::bigint * interval '1 ms'"
 		"   WHEN 'keep' THEN boot_until ELSE NULL END,"
@@ -131,7 +133,32 @@ static int row_write(struct pg_conn *c, const struct lease_write *w, const char 
 	params_int(&p, w->d->delay_ms);
 	params_bool(&p, is_told(w->before, n));
 	params_text(&p, instance_cause_name(n));
+	params_text(&p, n->image);
+	params_text(&p, instance_upgrade_name(n->upgrade));
+	params_text_or_null(&p, n->upgrade_error);
+	params_text(&p, instance_upgrade_cause(n));
 	return pg_query(c, sql, p.values, p.count, ret, e);
+}
+
+/* The end of what was asked for. */
+static int end_tell(struct pg_conn *c, const struct instance *before, const struct instance *row,
+                    struct err *e)
+{
+	const char *error = row->status == INSTANCE_ERROR ? row->reason : NULL;
+	bool is_upgrade = before->operation == INSTANCE_OP_UPGRADE;
+	char moved[2 * INSTANCE_IMAGE_SIZE + 8];
+
+	if (is_upgrade)
+		error = row->upgrade_error[0] ? row->upgrade_error : NULL;
+	if (record_end(c, row->id, error, e) < 0)
+		return -1;
+	if (!is_upgrade)
+		return 0;
+	snprintf(moved, sizeof(moved), "%s → %s", row->upgrade_from, row->upgrade_to);
+	if (record_audit(c, row, "platform", error ? "upgrade_failed" : "upgraded",
+	                 error ? error : moved, e) < 0)
+		return -1;
+	return outbox_add_upgraded(c, row, e);
 }
 
 /* What is told of the change, and kept of it. */
@@ -157,8 +184,7 @@ static int row_tell(struct pg_conn *c, const struct lease_write *w, const struct
 	if (before->is_channel_up != row->is_channel_up &&
 	    outbox_add_channel(c, row, row->is_channel_up ? "" : row->reason, e) < 0)
 		return -1;
-	if (is_ended &&
-	    record_end(c, row->id, row->status == INSTANCE_ERROR ? row->reason : NULL, e) < 0)
+	if (is_ended && end_tell(c, before, row, e) < 0)
 		return -1;
 	if (!is_ended && row->operation != INSTANCE_OP_NONE && d->action != ACT_NONE &&
 	    record_step(c, row->id, action_name(d->action), e) < 0)

@@ -64,6 +64,18 @@ int outbox_add_drift(struct pg_conn *c, const char *instance_id, const char *tra
 	return outbox_tell(c, SUBJ_EVT_INSTANCE_DRIFT, instance_id, trace_id, &ev, e);
 }
 
+int outbox_add_upgraded(struct pg_conn *c, const struct instance *i, struct err *e)
+{
+	struct instance_upgraded_evt ev = { .instance_id = i->id,
+		                            .image_from = i->upgrade_from,
+		                            .image_to = i->upgrade_to,
+		                            .image = i->image,
+		                            .error = or_null(i->upgrade_error),
+		                            .cause = instance_upgrade_cause(i) };
+
+	return outbox_tell(c, SUBJ_EVT_INSTANCE_UPGRADED, i->id, i->trace_id, &ev, e);
+}
+
 int outbox_add_deleted(struct pg_conn *c, const struct instance *i, struct err *e)
 {
 	struct instance_deleted_evt ev = { .instance_id = i->id };

@@ -16,6 +16,8 @@ int outbox_add_channel(struct pg_conn *c, const struct instance *i, const char *
                        struct err *e);
 int outbox_add_drift(struct pg_conn *c, const char *instance_id, const char *trace_id,
                      enum drift drift, const char *text, struct err *e);
+/* An upgrade's end, good or bad. */
+int outbox_add_upgraded(struct pg_conn *c, const struct instance *i, struct err *e);
 int outbox_add_deleted(struct pg_conn *c, const struct instance *i, struct err *e);
 
 #endif

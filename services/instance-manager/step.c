@@ -2,6 +2,7 @@
 
 #include "act.h"
 #include "assistant_config.h"
+#include "checkpoint.h"
 #include "glance.h"
 #include "link/holder.h"
 #include "probe.h"
@@ -44,17 +45,46 @@ static void probe(struct app *app, const struct instance *row, struct sight *s)
 		         probe_start_channels(app->probes, &target) ? "yes" : "no");
 }
 
-static int look(struct app *app, const struct instance *row, struct sight *s, struct err *e)
+/* A row from before images were written down has the one that its container has. */
+static void learn_image(const struct app *app, struct instance *row, const struct sight *s)
+{
+	const struct engine_state *c = &s->container;
+	bool is_there = c->item.status != ENGINE_ABSENT && c->item.is_ours && c->image[0];
+
+	if (!row->image[0])
+		snprintf(row->image, sizeof(row->image), "%s",
+		         is_there ? c->image : app->openclaw_image);
+}
+
+static int look(struct app *app, struct instance *row, struct sight *s, struct err *e)
 {
 	struct container_spec spec;
 
 	*s = (struct sight){ .now_ms = clock_now_ms(),
 		             .ready_timeout_ms = app->ready_timeout_s * 1000 };
-	act_spec(app, row, &spec);
-	if (container_spec_digest(&spec, s->spec, e) < 0 ||
-	    engine_inspect(app->engine, row->container_name, &s->container, e) < 0)
+	if (engine_inspect(app->engine, row->container_name, &s->container, e) < 0)
 		return -1;
-	return 0;
+	learn_image(app, row, s);
+	act_spec(app, row, &spec);
+	return container_spec_digest(&spec, s->spec, e);
+}
+
+/* The backup that an upgrade begins with. */
+static enum sight_backup ask_backup(struct app *app, const struct instance *row)
+{
+	char status[CHECKPOINT_STATUS_SIZE];
+	struct err e = ERR_INIT;
+
+	/* One that never ran has nothing that it could lose. */
+	if (!row->was_ready)
+		return BACKUP_DONE;
+	if (checkpoint_ask(app, row, "upgrade", row->upgrade_ms, status, &e) < 0) {
+		log_debug("storage-backup does not answer", "instance_id", row->id, "error", e.msg);
+		return BACKUP_AWAY;
+	}
+	if (checkpoint_is_failed(status))
+		return BACKUP_FAILED;
+	return strcmp(status, "done") == 0 ? BACKUP_DONE : BACKUP_UNDER_WAY;
 }
 
 /* With nothing left to do, what the person asked for has come to its end. */
@@ -64,7 +94,7 @@ static void end_operation(struct decision *d)
 	bool is_due = n->config_generation > n->applied_config && n->status == INSTANCE_RUNNING;
 
 	if (d->action != ACT_NONE || !instance_is_settled(n->status) || is_due ||
-	    (n->status == INSTANCE_UNHEALTHY && n->retry_at_ms))
+	    n->upgrade != UPGRADE_NONE || (n->status == INSTANCE_UNHEALTHY && n->retry_at_ms))
 		return;
 	n->operation = INSTANCE_OP_NONE;
 	n->trace_id[0] = '\0';
@@ -140,7 +170,7 @@ static enum step_end seen(const struct instance *row, long long delay_ms, bool i
 
 static bool is_slow(enum action a)
 {
-	return a == ACT_STOP || a == ACT_REMOVE;
+	return a == ACT_STOP || a == ACT_REMOVE || a == ACT_KEEP || a == ACT_BACK || a == ACT_CLEAR;
 }
 
 enum visit { VISIT_GO_ON, VISIT_RELEASED, VISIT_SEEN };
@@ -212,7 +242,7 @@ static bool is_still_well(struct app *app, const struct instance *row)
 	struct err ignored = ERR_INIT; /* a closer look says it again */
 	struct sight s = { 0 };
 
-	if (!is_well(row) || app->reach != CONTAINER_REACH_HOST)
+	if (!is_well(row) || !row->image[0] || app->reach != CONTAINER_REACH_HOST)
 		return false;
 	act_spec(app, row, &spec);
 	if (container_spec_digest(&spec, s.spec, &ignored) < 0 ||
@@ -246,6 +276,10 @@ static enum visit step(struct app *app, struct visit_row *v, const struct step_s
 	decide(&v->now, &s, &d);
 	if (d.needs_probe) {
 		probe(app, &v->now, &s);
+		decide(&v->now, &s, &d);
+	}
+	if (d.needs_backup) {
+		s.backup = ask_backup(app, &v->now);
 		decide(&v->now, &s, &d);
 	}
 	end_operation(&d);

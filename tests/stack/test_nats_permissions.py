@@ -61,6 +61,8 @@ PUBLISH = [
     ("storage-backup", "zaki.rpc.instance.get", False),
     ("zakictl", "zaki.int.backup.admin_do", True),
     ("zakictl", "zaki.int.backup.purge_user", False),
+    ("zakictl", "zaki.int.instance.admin_upgrade", True),
+    ("zakictl", "zaki.int.instance.purge_user", False),
     ("zakictl", "zaki.rpc.backup.create", False),
     ("zakictl", "$SRV.PING", False),
     ("operator", "zaki.int.backup.admin_do", False),

@@ -4,6 +4,7 @@ state, and no container, folder, port or bot claim is left over or doubled."""
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import socket
 import threading
@@ -20,6 +21,7 @@ from zaki.stubborn import Reviver, Stubborn
 from zaki.suite import BUILD, PROJECT, Suite, wait_until
 from zaki.tables import fault_points
 from zaki.telegram import Telegram
+from zaki.upgrades import Events, image_of, next_image, zakictl, zakictl_begin
 
 pytestmark = [pytest.mark.disturbs,
               pytest.mark.skipif(BUILD == "release", reason="a release build has no fault points")]
@@ -47,6 +49,12 @@ SETTINGS_POINTS = {"settings.taken"}
 LINK_POINTS = {"chat.sent", "pairing.bound", "pairing.approved"}
 OWNER_POINTS = {"owner.seen", "owner.bound", "owner.ended"}
 IM_POINTS = [f"{operation}.{step}" for operation, steps in STEPS.items() for step in steps.split()]
+# One upgrade that succeeds and one that is put back die at each of these, one after the other.
+UPGRADES = {
+    "ok": "wanted stopped kept removed dirs config container started ready cleared",
+    "exit": "aside back cleared",
+}
+UPGRADE_POINTS = {f"upgrade.{step}" for steps in UPGRADES.values() for step in steps.split()}
 
 
 def test_every_point_is_here() -> None:
@@ -58,11 +66,10 @@ def test_every_point_is_here() -> None:
         for call in re.findall(r"act_fault\(([^;]*)\);", text):
             steps |= set(re.findall(r'"([a-z]+)"', call))
     literal -= ELSEWHERE | LINK_POINTS | OWNER_POINTS | SETTINGS_POINTS
-    assert literal <= set(IM_POINTS), literal - set(IM_POINTS)
-    covered = {p.split(".")[1] for p in IM_POINTS}
-    # A container is removed to be made anew where it can't be changed as it is: the image or the
-    # daemons' settings have changed, which no journey does.
-    assert steps - {"removed"} <= covered, steps - covered
+    points = {*IM_POINTS, *UPGRADE_POINTS}
+    assert literal <= points, literal - points
+    covered = {p.split(".")[1] for p in points}
+    assert steps <= covered, steps - covered
     assert set(fault_points("auth")) == set(AUTH_POINTS) | AUTH_OTHERS != AUTH_OTHERS
 
 
@@ -322,6 +329,49 @@ def test_an_awaited_owner_is_not_lost(suite: Suite, telegram: Telegram, point: s
         assert bot.says(after, 40, text=says), "their message is not lost"
     owner = Stubborn(person.api).call("GET", f"/instances/{made['id']}/settings").data["owner_telegram_id"]
     assert owner == (None if point == "owner.ended" else 7)
+
+
+@pytest.mark.parametrize("how", UPGRADES)
+def test_an_upgrade_dies_at_every_point(suite: Suite, telegram: Telegram, how: str) -> None:
+    """Each restart goes on until the next point; at the end there is the new image or, with the files
+    from before, the old one, and never were there two."""
+    person, bot = Person.new(suite.api), telegram.bot()
+    instance, image = person.running(bot)["id"], next_image(how)
+    old, state = image_of(suite, instance), suite.data(person.id, instance, ".openclaw", "state.json")
+    state.write_text('{"version": 1}')
+    os.chown(state, 1000, 1000)
+    suite.stack.stop_part("supervisor")  # it would start it without its next point
+    suite.stack.stop_part("instance-manager")
+    with Events(suite, instance) as events:
+        asked = None
+        for step in UPGRADES[how].split():
+            once = suite.folder / f"upgrade-{how}-{step}"
+            age_what_it_held(suite)
+            with contextlib.suppress(StackError):  # it died before it was ready
+                suite.stack.start_part("instance-manager", {"OPENCLAW_IMAGE": image, "ZAKI_FAULT": f"upgrade.{step}",
+                                                            "ZAKI_FAULT_ONCE": str(once)})
+            asked = asked or zakictl_begin(suite, "upgrade", instance)
+            wait_until(lambda: once.exists() and not suite.stack.pid("instance-manager"), 60,  # pylint: disable=cell-var-from-loop
+                       f"upgrade.{step} is reached")
+            assert len(suite.containers(instance)) <= 1
+        age_what_it_held(suite)
+        suite.stack.start_part("instance-manager", {"OPENCLAW_IMAGE": image})
+        done = zakictl(suite, "upgrade", instance) if how == "ok" else None
+        wait_until(lambda: not suite.sql("SELECT 1 FROM operations WHERE instance_id = %s AND finished_at IS NULL",
+                                         instance), 60, "the upgrade has ended")
+        assert asked
+        asked.communicate(timeout=60)
+    suite.stack.restart_part("instance-manager")
+    assert events.most == 1, events.seen
+    assert person.instance(instance)["status"] == "running"
+    assert [p.name for p in suite.data(person.id).iterdir()] == [instance]
+    bot.wait_polled()
+    if done:
+        assert done.returncode == 0 and image_of(suite, instance) == image
+        assert state.read_text() == '{"version": 2}\n'
+    else:
+        assert asked.returncode == 1 and image_of(suite, instance) == old
+        assert state.read_text() == '{"version": 1}'
 
 
 @contextlib.contextmanager

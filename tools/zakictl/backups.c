@@ -1,51 +1,14 @@
 /* zakictl backups: what there is of whom, and work on it, through storage-backup. */
 
 #include "command.h"
+#include "link.h"
 
 #include "base/clock.h"
 #include "base/own.h"
-#include "base/uuid.h"
-#include "bus/bus.h"
 #include "store/cursor.h"
 
 #define LOOK_MS 300
 #define WAIT_MS (6LL * 3600 * 1000) /* for work to end */
-#define NAME    "zakictl"           /* its user of the bus */
-
-struct settings {
-	const char *nats_url;
-};
-
-/* clang-format off */
-static const struct conf_key conf[] = {
-	{ "ZAKICTL_NATS_URL", CONF_STR, offsetof(struct settings, nats_url), NULL, 8, 4096, true,
-	  "NATS server, as the user zakictl: nats://zakictl:PASSWORD@HOST:PORT" },
-};
-/* clang-format on */
-
-struct link {
-	struct seal seal;
-	struct bus *bus;
-};
-
-/* Nothing that is asked or answered here is secret, so that the suite's key is not needed. */
-static int link_open(struct link *l, struct err *e)
-{
-	struct settings s;
-	char key[65];
-	struct bus_opt opt = { .service = NAME, .seal = &l->seal, .connect_ms = 2000 };
-
-	random_hex(32, key);
-	if (conf_load(conf, COUNT(conf), &s, e) < 0 || seal_init(&l->seal, key, e) < 0)
-		return -1;
-	opt.url = s.nats_url;
-	return bus_open(&opt, &l->bus, e);
-}
-
-static void own_link(struct link *l)
-{
-	bus_close(l->bus);
-}
 
 static const char *or_dash(const char *text)
 {
@@ -262,7 +225,7 @@ const struct command command_backups = {
 		"  dump                      makes one now, and reads it back\n"
 		"All but list, du and dumps wait until the work is done; exit status 1 where it "
 		"failed.\n",
-	.conf = conf,
-	.conf_count = COUNT(conf),
+	.conf = link_conf,
+	.conf_count = LINK_CONF_COUNT,
 	.run = run,
 };

@@ -21,6 +21,7 @@ struct command {
 
 extern const struct command command_backups;
 extern const struct command command_disaster;
+extern const struct command command_instances;
 extern const struct command command_migrate;
 extern const struct command command_status;
 extern const struct command command_tail;

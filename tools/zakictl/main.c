@@ -10,8 +10,8 @@
 #define EXIT_USAGE 2
 
 static const struct command *const commands[] = {
-	&command_backups, &command_disaster, &command_migrate, &command_status,
-	&command_tail,    &command_trace,    &command_user,
+	&command_backups, &command_disaster, &command_instances, &command_migrate,
+	&command_status,  &command_tail,     &command_trace,     &command_user,
 };
 
 static int help(FILE *to)

@@ -9,7 +9,7 @@
 #define LIST_DEFAULT 50
 
 /* Is it an instance of theirs, and one whose files will stay? */
-static int check_owner(struct call *c, const char *instance_id, struct err *e)
+static int check_owner(struct call *c, const char *instance_id, bool is_write, struct err *e)
 {
 	struct app *app = c->app;
 	OWN(pg_conn) struct pg_conn *db = NULL;
@@ -21,7 +21,7 @@ static int check_owner(struct call *c, const char *instance_id, struct err *e)
 		return -1;
 	if (i.desired == INSTANCE_WANT_DELETED)
 		return err_set(e, ERR_CONFLICT, "the instance is being deleted");
-	return 0;
+	return is_write ? instance_files_are_free(&i, e) : 0;
 }
 
 static int to_item(const char *path, const struct memory_info *info, struct arena *a,
@@ -50,7 +50,7 @@ int on_memory_list(struct call *c, struct err *e)
 	out->items = arena_alloc(&c->arena, MEMORY_PAGE_MAX * sizeof(*out->items));
 	if (!page || !out->items)
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (check_owner(c, in->instance_id, e) < 0 ||
+	if (check_owner(c, in->instance_id, false, e) < 0 ||
 	    (in->cursor && memory_cursor_parse(in->cursor, after, e) < 0))
 		return -1;
 	page->after = in->cursor ? after : NULL;
@@ -81,7 +81,7 @@ int on_memory_get(struct call *c, struct err *e)
 	struct memory_info info;
 	char *text;
 
-	if (check_owner(c, in->instance_id, e) < 0 || memory_path_check(in->path, e) < 0 ||
+	if (check_owner(c, in->instance_id, false, e) < 0 || memory_path_check(in->path, e) < 0 ||
 	    memory_place_open(app->files, c->ctx.user_id, in->instance_id, &place, e) < 0 ||
 	    memory_read(&place, in->path, &data, &info, e) < 0 ||
 	    to_item(in->path, &info, &c->arena, &item, e) < 0 ||
@@ -122,7 +122,7 @@ int on_memory_put(struct call *c, struct err *e)
 	struct memory_put put = { 0 };
 	struct memory_info info;
 
-	if (check_owner(c, in->instance_id, e) < 0 || memory_path_check(in->path, e) < 0 ||
+	if (check_owner(c, in->instance_id, true, e) < 0 || memory_path_check(in->path, e) < 0 ||
 	    conditions(in->if_match, in->if_none_match, &put, e) < 0 ||
 	    memory_text_to(in->content, in->encoding, &c->arena, &put.data, &put.len, e) < 0 ||
 	    memory_place_lock(app->files, c->ctx.user_id, in->instance_id, &place, e) < 0 ||
@@ -137,7 +137,7 @@ int on_memory_delete(struct call *c, struct err *e)
 	struct app *app = c->app;
 	OWN(memory_place) struct memory_place place = MEMORY_PLACE_INIT;
 
-	if (check_owner(c, in->instance_id, e) < 0 || memory_path_check(in->path, e) < 0 ||
+	if (check_owner(c, in->instance_id, true, e) < 0 || memory_path_check(in->path, e) < 0 ||
 	    memory_place_lock(app->files, c->ctx.user_id, in->instance_id, &place, e) < 0)
 		return -1;
 	return memory_remove(&place, in->path, in->if_match, e);

@@ -172,6 +172,7 @@ int on_settings_update(struct call *c, struct err *e)
 		    store_load(db, c->ctx.user_id, in->instance_id, &i, e) < 0 ||
 		    settings_load(db, i.user_id, i.id, i.owner_telegram_id, &s, e) < 0 ||
 		    apply(in, &i, &s, e) < 0 ||
+		    (in->persona && instance_files_are_free(&i, e) < 0) ||
 		    (in->model && assistant_model_check(app, db, &i, &c->arena, e) < 0))
 			return -1;
 	}

@@ -1,6 +1,7 @@
 /* Starts the stub, watches its files, and ends it: signals, timed exits, running out of memory. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -336,12 +337,31 @@ static void start_telegram(struct watch *w)
 	pthread_attr_destroy(&attr);
 }
 
+/* As a later version would: the state is brought into another form, and there is no way back. False
+ * where this one then ends. how: "ok", "hang" (never ready), "exit". */
+static bool be_next(struct stub *s, const char *how)
+{
+	static const char text[] = "{\"version\": 2}\n";
+	char path[512];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/state.json", s->dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, text, sizeof(text) - 1) != (ssize_t)sizeof(text) - 1)
+		stub_log("cannot write state.json: %m");
+	close(fd);
+	if (strcmp(how, "hang") == 0)
+		s->steer.healthz = PROBE_HANG;
+	return strcmp(how, "exit") != 0;
+}
+
 /* Arguments are those of the real one and not needed. */
 int main(void)
 {
 	static struct watch w = { .listen_fd = -1 };
 	struct stub *s = &w.stub;
 	const char *dir = getenv("OPENCLAW_STATE_DIR"); /* NOLINT: no thread yet */
+	const char *next = getenv("OPENCLAW_STUB_NEXT"); /* NOLINT: likewise */
 	sigset_t set;
 
 	pthread_mutex_init(&s->lock, NULL);
@@ -353,6 +373,8 @@ int main(void)
 		return 2;
 	if (!conf_load(s->dir, &s->conf))
 		return EXIT_CONFIG;
+	if (next && !be_next(s, next))
+		return 1;
 
 	/* Blocked before the first thread, so that none but the signalfd gets them. As PID 1 of a
 	 * container without init the stub would otherwise not see SIGTERM at all. */

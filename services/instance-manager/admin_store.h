@@ -1,0 +1,33 @@
+#ifndef ADMIN_STORE_H
+#define ADMIN_STORE_H
+
+#include "instance.h"
+
+#include "base/arena.h"
+#include "store/cursor.h"
+
+/* The table `instances` as the operator reads and changes it: no user's id is asked for, since it is
+ * asked on no person's behalf. Only zakictl's user of the bus comes here (deploy/nats). */
+
+struct admin_page {
+	const struct cursor *after; /* NULL: from the start */
+	long long limit;
+	struct instance *list; /* filled, in the arena; newest first */
+	size_t count;
+};
+int admin_list(struct pg_conn *c, struct arena *a, struct admin_page *page, struct err *e);
+
+/* ERR_NOT_FOUND. *ret_now_ms: the database's time, with which it compares others. */
+int admin_load(struct pg_conn *c, const char *id, struct instance *ret, long long *ret_now_ms,
+               struct err *e);
+/* The same, and nobody else writes it until the transaction ends. */
+int admin_lock(struct pg_conn *c, const char *id, struct instance *ret, struct err *e);
+
+/* Writes down the wish: i's upgrade_to, upgrade_ms and trace id. With its operation and what is kept of
+ * it, in the caller's transaction. */
+int admin_want_upgrade(struct pg_conn *c, const struct instance *i, struct err *e);
+
+/* The operation under way of an instance; "" when there is none. */
+int admin_operation(struct pg_conn *c, const char *instance_id, char ret[UUID_SIZE], struct err *e);
+
+#endif
