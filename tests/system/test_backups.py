@@ -126,9 +126,11 @@ def test_looking_into_it(kept: Kept) -> None:
 
     kept.write("MEMORY.md", b"one\n2\nthree\n")
     kept.write("added", b"")
+    (kept.workspace / "a" / "b").unlink()
     diff = expect(kept.api.get(f"/backups/{first['id']}/diff?path=workspace"), 200)
     changes = {c["path"]: c["change"] for c in diff["items"]}
     assert changes["workspace/MEMORY.md"] == "changed" and changes["workspace/added"] == "removed"
+    assert changes["workspace/a/b"] == "added"
     diff = expect(kept.api.get(f"/backups/{first['id']}/diff?path=workspace/MEMORY.md"), 200)
     assert diff["text_diff"] == "@@ -1,3 +1,3 @@\n one\n-2\n+two\n three\n"
 
@@ -137,6 +139,12 @@ def test_looking_into_it(kept: Kept) -> None:
     versions = expect(kept.api.get(f"/instances/{kept.id}/memory/MEMORY.md/history"), 200)["items"]
     assert [(v["size"], v["backups"]) for v in versions] == [(12, 2), (14, 1)]
     assert versions[0]["backup_id"] in (second["id"], third["id"]) and versions[1]["backup_id"] == first["id"]
+    # Each can be read, and put back, alone.
+    read = [expect(kept.api.get(f"/backups/{v['backup_id']}/file/workspace/MEMORY.md"), 200)["text"] for v in versions]
+    assert read == ["one\n2\nthree\n", "one\ntwo\nthree\n"]
+    for version, text in reversed(list(zip(versions, read))):
+        kept.restore(version["backup_id"], path="workspace/MEMORY.md")
+        assert (kept.workspace / "MEMORY.md").read_text() == text and (kept.workspace / "added").exists()
 
 
 def test_verify_and_drill(kept: Kept, suite: Suite) -> None:
@@ -229,6 +237,21 @@ def test_a_failed_one_is_said_and_alarmed(kept: Kept, suite: Suite) -> None:
     # A full one is made at once, and then all is well again.
     wait_until(lambda: [b for b in kept.list() if b["kind"] == "full" and b["status"] == "done"], 60 * SLOW)
     wait_until(lambda: not suite.sql("SELECT 1 FROM backup_targets WHERE problem <> ''"), 30 * SLOW)
+
+
+def test_what_is_overdue_or_unproven_is_alarmed(kept: Kept, suite: Suite) -> None:
+    made = kept.backup()
+    with suite.socket(kept.person.access_token) as ws:
+        ws.subscribe(f"instance.{kept.id}")
+        suite.sql("UPDATE backup_targets SET created_at = now() - interval '60 days' WHERE instance_id = %s", kept.id)
+        assert ws.expect("backup.alert", 40 * SLOW)["data"]["problem"] == "unproven"
+        suite.sql("UPDATE backups SET created_at = now() - interval '20 hours' WHERE id = %s", made["id"])
+        assert ws.expect("backup.alert", 40 * SLOW)["data"]["problem"] == "overdue"
+    newer = kept.backup()
+    suite.sql("UPDATE backup_targets SET next_drill_at = now() WHERE instance_id = %s", kept.id)
+    wait_until(lambda: kept.done(newer["id"])["proven_at"], 40 * SLOW, "a drill has proven it")
+    wait_until(lambda: not suite.sql("SELECT 1 FROM backup_targets WHERE problem <> '' AND instance_id = %s", kept.id),
+               30 * SLOW, "all is well again")
 
 
 def test_the_store_ends_with_the_account(kept: Kept, suite: Suite) -> None:
