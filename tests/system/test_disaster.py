@@ -30,6 +30,7 @@ LEFT_OUT = {
     "ended_sessions": "as sessions", "mail_outbox": "mails under way", "email_tokens": "mailed links: they are asked for anew",
     "email_changes": "as email_tokens", "sign_in_failures": "guesses of the last minutes", "platform": "a new machine is another",
     "operations": "what was under way on the machine", "instance_links": "links are made anew", "link_holders": "of processes",
+    "owner_links": "open for minutes: without it people are approved by their requests",
     "event_outbox": "events under way", "event_outbox_backup": "events under way", "restores": "work under way",
     "backup_jobs": "work under way", "backup_users": "figures of the last clearing", "platform_dumps": "the store says",
     "platform_dump_plan": "of this machine", "erased_users": "the store says", "disaster_restore": "of this machine",
