@@ -96,6 +96,7 @@ bus_handler on_check_token, on_create, on_list, on_get, on_update, on_delete, on
 	on_session_messages, on_session_rename, on_session_delete, on_channel_list, on_pairing_list,
 	on_pairing_approve, on_pairing_dismiss, on_chat_send, on_chat_stop, on_usage_get,
 	on_usage_limit, on_job_list, on_job_add, on_job_edit, on_job_remove, on_job_run,
-	on_job_runs, on_task_list, on_admin_list, on_admin_upgrade, on_admin_upgrade_get;
+	on_job_runs, on_task_list, on_instance_admin_list, on_instance_admin_upgrade,
+	on_instance_admin_upgrade_get;
 
 #endif

@@ -48,7 +48,7 @@ static int to_view(const struct app *app, const struct instance *i, struct arena
 	               : err_set(e, ERR_INTERNAL, "out of memory");
 }
 
-int on_admin_list(struct call *c, struct err *e)
+int on_instance_admin_list(struct call *c, struct err *e)
 {
 	const struct instance_admin_list_req *in = CALL_IN(c, instance_admin_list_req);
 	struct instance_admin_list *out = CALL_OUT(c, instance_admin_list);
@@ -156,7 +156,7 @@ static int write_wish(struct app *app, const struct instance *asked, char ret_id
 	return pg_commit(&tx, e);
 }
 
-int on_admin_upgrade(struct call *c, struct err *e)
+int on_instance_admin_upgrade(struct call *c, struct err *e)
 {
 	const struct instance_upgrade_req *in = CALL_IN(c, instance_upgrade_req);
 	struct instance_upgrade_asked *out = CALL_OUT(c, instance_upgrade_asked);
@@ -191,7 +191,7 @@ int on_admin_upgrade(struct call *c, struct err *e)
 	               : err_set(e, ERR_INTERNAL, "out of memory");
 }
 
-int on_admin_upgrade_get(struct call *c, struct err *e)
+int on_instance_admin_upgrade_get(struct call *c, struct err *e)
 {
 	static const char sql[] =
 		"SELECT o.step, o.finished_at IS NOT NULL AS is_finished, o.error AS why,"
