@@ -360,7 +360,7 @@ int main(void)
 {
 	static struct watch w = { .listen_fd = -1 };
 	struct stub *s = &w.stub;
-	const char *dir = getenv("OPENCLAW_STATE_DIR"); /* NOLINT: no thread yet */
+	const char *dir = getenv("OPENCLAW_STATE_DIR");  /* NOLINT: no thread yet */
 	const char *next = getenv("OPENCLAW_STUB_NEXT"); /* NOLINT: likewise */
 	sigset_t set;
 
