@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "ws_beat.h"
 #include "ws_events.h"
 #include "ws_gate.h"
 #include "ws_request.h"
@@ -35,6 +36,7 @@ struct ws {
 	struct ws_gate *gate;
 	struct ws_events *events;
 	struct ws_slots *slots;
+	struct ws_beat *beat;
 
 	/* The loop's thread alone. */
 	struct ws_io io;
@@ -44,7 +46,6 @@ struct ws {
 	bool is_closing;
 	long long tick_ms;  /* monotonic; when the next is due */
 	long long close_ms; /* monotonic; when it ends whoever is left */
-	long long beat_ms;
 };
 
 struct app *ws_app(struct ws *w)
@@ -324,10 +325,6 @@ static void tick(struct ws *w, long long now_ms)
 		return;
 	ws_events_look(w->events);
 	ws_topics_tick(w->topics, now_ms);
-	if (now_ms < w->beat_ms)
-		return;
-	w->beat_ms = now_ms + WS_BEAT_MS;
-	ws_session_beat(w);
 }
 
 static void wait_for_events(struct ws *w)
@@ -414,7 +411,7 @@ static void beat_first(struct ws *w)
 	struct err e = ERR_INIT;
 	bool is_lost;
 
-	/* Before anyone listens; where Redis is away the loop goes on trying. */
+	/* Before anyone listens; where Redis is away ws_beat goes on trying. */
 	if (ws_slots_beat(w->slots, &is_lost, &e) < 0)
 		log_warn("Redis is away, sockets will do without for now", "error", e.msg);
 }
@@ -439,7 +436,7 @@ int ws_start(struct app *app, struct ws **ret, struct err *e)
 		w->thread = 0;
 		return err_set(e, ERR_INTERNAL, "cannot start a thread");
 	}
-	return 0;
+	return ws_beat_start(w, &w->beat, e);
 }
 
 void ws_quiesce(struct ws *w)
@@ -448,6 +445,7 @@ void ws_quiesce(struct ws *w)
 
 	ws_gate_stop(w->gate);
 	w->gate = NULL;
+	ws_beat_stop(TAKE(w->beat));
 	if (!w->thread)
 		return;
 	while (!(t = calloc(1, sizeof(*t))))

@@ -17,7 +17,6 @@ struct job {
 	struct ws_person person;  /* the client's, or what is to become of it */
 	char *ticket, *token;     /* renewal */
 	char trace_id[BUS_TRACE_SIZE];
-	bool is_lost; /* beat */
 	struct err err;
 };
 
@@ -170,36 +169,4 @@ void ws_session_leave(struct ws *w, const struct ws_person *p)
 		job_free(j);
 	}
 	ws_slot_forget(ws_slots_of(w), p);
-}
-
-/* ---- this gateway lives ------------------------------------------------------------------------ */
-
-static void beat_done(struct ws *w, struct ws_task *t)
-{
-	struct job *j = job_of(t);
-
-	if (j->is_lost)
-		ws_topics_resume_all(ws_topics_of(w));
-	job_free(j);
-}
-
-static void beat(struct app_job *base)
-{
-	struct job *j = (struct job *)base;
-
-	/* While Redis is away there is nobody to tell; the next beat sees what it has forgotten. */
-	(void)ws_slots_beat(ws_slots_of(j->ws), &j->is_lost, &j->err);
-	ws_post(j->ws, &j->task);
-}
-
-void ws_session_beat(struct ws *w)
-{
-	struct job *j = job_new(w, NULL, NULL);
-
-	if (!j)
-		return;
-	j->job.run = beat;
-	j->task.run = beat_done;
-	if (!ws_work(w, &j->job))
-		job_free(j);
 }

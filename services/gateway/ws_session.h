@@ -16,7 +16,4 @@ void ws_session_renew(struct ws *w, struct ws_client *c, const struct ws_frame *
 /* Its place is free again. */
 void ws_session_leave(struct ws *w, const struct ws_person *p);
 
-/* Tells Redis that this gateway lives; resumes all topics when it had forgotten. */
-void ws_session_beat(struct ws *w);
-
 #endif
