@@ -60,6 +60,23 @@ int page_ask(struct bus *b, const struct bus_ctx *ctx, enum subject_id id, const
 	return 0;
 }
 
+void page_leave_out_secrets(const struct wire_msg *m, cJSON *json)
+{
+	for (size_t i = 0; i < m->field_count; i++) {
+		const struct wire_field *f = &m->fields[i];
+		cJSON *value = cJSON_GetObjectItemCaseSensitive(json, f->name), *item;
+
+		if (f->flags & WIRE_SECRET) {
+			cJSON_DeleteItemFromObjectCaseSensitive(json, f->name);
+		} else if (f->type == WIRE_OBJECT && value) {
+			page_leave_out_secrets(f->item, value);
+		} else if (f->type == WIRE_OBJECTS) {
+			cJSON_ArrayForEach(item, value)
+				page_leave_out_secrets(f->item, item);
+		}
+	}
+}
+
 bool page_has_next(const struct page *p)
 {
 	return json_text(p->data, "next_cursor") != NULL;

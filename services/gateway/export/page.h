@@ -23,6 +23,10 @@ int page_ask(struct bus *b, const struct bus_ctx *ctx, enum subject_id id, const
              struct page *p, struct err *e);
 bool page_has_next(const struct page *p);
 
+/* What would let somebody in has no place among what a person takes along: secret fields go, wherever
+ * in an answer of this kind they are. As deep as messages are within each other. */
+void page_leave_out_secrets(const struct wire_msg *m, cJSON *json);
+
 /* What a memory_file holds; lives as long as the answer. */
 int page_bytes(struct page *p, const char **ret, size_t *ret_len, struct err *e);
 

@@ -119,6 +119,16 @@ static int put_rest(struct walk *w, const cJSON *page, struct err *e)
 	return put_text(w, "}\n", e);
 }
 
+/* What goes into a file of JSON. */
+static int ask(struct walk *w, const struct walk_part *p, const cJSON *fields, struct page *page,
+               struct err *e)
+{
+	if (page_ask(w->bus, w->ctx, p->subject, fields, page, e) < 0)
+		return -1;
+	page_leave_out_secrets(subjects[p->subject].out, page->data);
+	return 0;
+}
+
 /* One list as one file. A page that fails leaves a file that is JSON, holds those before it, and is
  * named in the manifest. */
 static int put_pages(struct walk *w, const struct walk_part *p, const char *name,
@@ -127,7 +137,7 @@ static int put_pages(struct walk *w, const struct walk_part *p, const char *name
 	OWN(page) struct page page = PAGE_INIT;
 	struct err why = ERR_INIT;
 	bool is_first = true;
-	int r = page_ask(w->bus, w->ctx, p->subject, fields, &page, e);
+	int r = ask(w, p, fields, &page, e);
 
 	if (r < 0 || begin(w, name, e) < 0 || put_text(w, "{\"items\":[", e) < 0)
 		return -1;
@@ -138,7 +148,7 @@ static int put_pages(struct walk *w, const struct walk_part *p, const char *name
 			break;
 		r = page.count >= WALK_PAGES_MAX || clock_mono_ms() > w->end_ms
 		            ? err_set(&why, ERR_TIMEOUT, "the list is too long")
-		            : page_ask(w->bus, w->ctx, p->subject, fields, &page, &why);
+		            : ask(w, p, fields, &page, &why);
 	}
 	if (put_text(w, "]", e) < 0 || put_rest(w, page.data, e) < 0)
 		return -1;
@@ -152,7 +162,7 @@ static int put_one(struct walk *w, const struct walk_part *p, const char *name, 
 {
 	OWN(page) struct page page = PAGE_INIT;
 
-	if (page_ask(w->bus, w->ctx, p->subject, fields, &page, e) < 0 || begin(w, name, e) < 0 ||
+	if (ask(w, p, fields, &page, e) < 0 || begin(w, name, e) < 0 ||
 	    put_json(w, page.data, e) < 0)
 		return -1;
 	return put_text(w, "\n", e);
