@@ -273,6 +273,7 @@ LANES: list[list[Group]] = [
         Group("contract (python)", pytest("contract"), needs_engine=False),
         Group("integration (asan)", integration("asan")),
         Group("system a-c (asan)", pytest("system", "asan", files="test_[a-c]*.py")),
+        Group("system d-h (asan)", pytest("system", "asan", files="test_[d-h]*.py")),
     ],
     [
         Group("realtime client", npm_tests("frontends/realtime"), needs_engine=False),
@@ -280,11 +281,11 @@ LANES: list[list[Group]] = [
         Group("local stack", pytest("stack")),
         Group("backup store and format", pytest("vault", "asan"), needs_engine=False),
         Group("demo, real OpenClaw", pytest("e2e")),
-        Group("system d-l (asan)", pytest("system", "asan", files="test_[d-l]*.py")),
     ],
     [
         Group("integration (tsan)", integration("tsan")),
         Group("system, core (tsan)", pytest("system", "tsan", "-m", "core")),
+        Group("system i-l (asan)", pytest("system", "asan", files="test_[i-l]*.py")),
         Group("system m-z (asan)", pytest("system", "asan", files="test_[m-z]*.py")),
     ],
     [

@@ -44,6 +44,7 @@ def test_nothing_set(name: str) -> None:
 
 GOOD = {
     "NATS_URL": "nats://gateway:x@127.0.0.1:1", "BUS_KEY": "k" * 40, "REDIS_URL": "redis://127.0.0.1:1",
+    "EVENTS_NATS_URL": "nats://realtime-fanout-events:x@127.0.0.1:1",
     "JWT_SECRET": "j" * 40, "PUBLIC_URL": "http://localhost:8080", "ENCRYPTION_KEY": "e" * 40,
     "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/zaki", "DATA_DIR": "/tmp", "OPENCLAW_IMAGE": "zaki/x:1",
     "DEFAULT_MODEL": "fake/echo", "DEFAULT_PROVIDER_BASE_URL": "http://127.0.0.1:1/v1", "DEFAULT_PROVIDER_API_KEY": "x",
@@ -62,7 +63,8 @@ GOOD = {
     ("instance-manager", "INSTANCES_FREE", "x"), ("instance-manager", "DOCKER_HOST", "nonsense"),
     ("storage-backup", "ENCRYPTION_KEY", "short"), ("storage-backup", "DATA_DIR", "relative"),
     ("storage-backup", "BACKUPS_AT_ONCE", "0"), ("storage-backup", "BACKUP_INCREMENTAL_HOURS", "25"),
-    ("realtime-fanout", "REDIS_URL", ""), ("realtime-fanout", "BUS_WORKERS", "0"),
+    ("realtime-fanout", "REDIS_URL", ""), ("realtime-fanout", "EVENTS_NATS_URL", ""),
+    ("realtime-fanout", "BUS_WORKERS", "0"),
 ])
 def test_a_bad_setting_is_named(name: str, setting: str, value: str) -> None:
     assert run(name, "--check-config", env=GOOD).returncode == 0, run(name, "--check-config", env=GOOD).stderr
