@@ -13,7 +13,8 @@ from .tables import Route, schema
 # new one gets its value.
 SAMPLES: dict[str, Any] = {
     "password": "a good long one", "name": "Name", "bot_token": "123456789:" + "A" * 35, "model": "fake/echo",
-    "owner_telegram_id": 4242, "refresh_token": "r" * 43, "memory_mib": 2048, "limit": 10, "cursor": "c",
+    "owner_telegram_id": 4242, "owner_link": True, "input_price_micros": 1_000_000, "output_price_micros": 2_000_000,
+    "refresh_token": "r" * 43, "memory_mib": 2048, "limit": 10, "cursor": "c",
     "access": "pairing", "sessions": "shared", "allowed_users": ["7"], "persona": "coach",
     "path": "notes/a.md", "content": "text", "encoding": "utf-8", "if_match": "*", "if_none_match": "*",
     "token": "q" * 43, "new_password": "a better long one", "code": "123456",
