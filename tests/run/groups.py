@@ -273,7 +273,6 @@ LANES: list[list[Group]] = [
         Group("contract (python)", pytest("contract"), needs_engine=False),
         Group("integration (asan)", integration("asan")),
         Group("system a-c (asan)", pytest("system", "asan", files="test_[a-c]*.py")),
-        Group("system d-h (asan)", pytest("system", "asan", files="test_[d-h]*.py")),
     ],
     [
         Group("realtime client", npm_tests("frontends/realtime"), needs_engine=False),
@@ -281,6 +280,7 @@ LANES: list[list[Group]] = [
         Group("local stack", pytest("stack")),
         Group("backup store and format", pytest("vault", "asan"), needs_engine=False),
         Group("demo, real OpenClaw", pytest("e2e")),
+        Group("system d-h (asan)", pytest("system", "asan", files="test_[d-h]*.py")),
     ],
     [
         Group("integration (tsan)", integration("tsan")),
