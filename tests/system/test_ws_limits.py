@@ -69,7 +69,7 @@ def test_a_stalled_client_delays_nobody_and_resumes(ada: Person, suite: Suite, b
         got = [good.expect("instance.status", 20 * SLOW)["data"]["n"] for _ in range(count)]
         assert got == list(range(count)), "the other gets all, in order"
 
-        time.sleep(3 * SLOW)  # it is cut two seconds after it was told, if it does not even take that
+        time.sleep(3)  # it is cut two seconds after it was told, if it does not even take that
         seen = []
         for one in bad.frames():
             if one.opcode == CLOSE:
@@ -135,7 +135,9 @@ def test_ten_sockets_over_all_gateways_also_after_a_crash(ada: Person, suite: Su
 # ---- several of each ------------------------------------------------------------------------------
 
 def sent_to(heard: Nats) -> dict[str, set[str]]:
-    """{gateway: the topics that it was sent events of}."""
+    """{gateway: the topics that it was sent events of}, of all that the bus has by now: what a gateway has been
+    sent is on its way to this listener too, and before the answer to a ping."""
+    heard.flush()
     found: dict[str, set[str]] = {}
     for m in list(heard.messages):
         lines = m.data.decode().splitlines()
@@ -171,10 +173,12 @@ def test_two_gateways_and_two_fanouts_share_the_load(ada: Person, suite: Suite, 
                 assert {f["topic"] for f in got} == own
                 for topic in own:
                     assert [f["data"]["n"] for f in got if f["topic"] == topic] == list(numbers)
+        wanted = sorted(map(sorted, ({mine, shared}, {theirs, shared})))
         all_hear(range(5))
-        assert sorted(map(sorted, sent_to(heard).values())) == sorted(map(sorted, ({mine, shared}, {theirs, shared})))
+        assert sorted(map(sorted, sent_to(heard).values())) == wanted
         suite.stack.runner.kill("realtime-fanout-2")
         all_hear(range(5, 10))
+        assert sorted(map(sorted, sent_to(heard).values())) == wanted
     suite.end_extra("realtime-fanout-2")
 
 
@@ -275,12 +279,12 @@ def short(suite: Suite, person: Person, seconds: int) -> str:
 
 
 def test_a_token_that_expires_ends_its_socket_unless_renewed(ada: Person, suite: Suite) -> None:
-    with suite.socket(short(suite, ada, 4)) as ends, suite.socket(short(suite, ada, 4)) as stays:
-        start = time.monotonic()
+    token = short(suite, ada, 5)
+    with suite.socket(token) as ends, suite.socket(token) as stays:
         stays.send({"event": "authenticate", "token": ada.access_token})
         stays.expect("authenticated")
-        end = ends.closed(10)
-        assert end.code == 4401 and 2 < time.monotonic() - start < 6 * SLOW, end
+        end, late = ends.closed(10), time.time() - jwt.parts(token)[1]["exp"]
+        assert end.code == 4401 and 0 <= late < 3 * SLOW, (end, late)
         stays.quiet(0.5)
 
 

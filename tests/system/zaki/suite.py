@@ -191,6 +191,10 @@ class Suite:
                 cursor.execute(query, args)
                 return [dict(row) for row in cursor.fetchall()] if cursor.description else []
 
+    def wait_told(self, instance: str) -> None:
+        """Until the stream has all that happened to the assistant: a state that can be read may be told later."""
+        wait_until(lambda: not self.sql("SELECT 1 FROM event_outbox WHERE key = %s", instance), 30, "its events are told")
+
     # ---- looking inside ------------------------------------------------------------------------
 
     def platform(self) -> str:
