@@ -122,6 +122,13 @@ def run(ctx: Context, lanes: list[list[Group]]) -> int:
     return summary(ctx, lanes, done, time.monotonic() - start)
 
 
+def in_one_line(failure: str) -> str:
+    """Its name and the first thing that was wrong: what is left to read where the middle of a long log is cut out."""
+    name, *lines = failure.splitlines()
+    wrong = next((line.strip() for line in lines if line.lstrip().startswith("E  ")), lines[-1].strip() if lines else "")
+    return f"{name}  {' '.join(wrong.split())}"[:300]
+
+
 def summary(ctx: Context, lanes: list[list[Group]], done: list[tuple[Group, Counts]], seconds: float) -> int:
     total = Counts()
     table = [row for _, counts in done for row in counts.table]
@@ -133,6 +140,8 @@ def summary(ctx: Context, lanes: list[list[Group]], done: list[tuple[Group, Coun
         counts = ran.get(group.name) or Counts().fail(f"{group.name} did not run")
         total.add(counts)
         print(f"  {group.name:<22} {counts.line()}")
+    for failure in total.failures:
+        print(f"  FAILED  {in_one_line(failure)}")
     (ctx.logs / "summary.json").write_text(json.dumps({g.name: vars(c) for g, c in done}, indent=1))
     print(f"  {seconds:.0f} s\n")
     print(total.line(), flush=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from stack import SERVERS, Stack, StackError
+from stack.ports import is_free
 from stack.process import Record, boot_id, stat
 
 
@@ -227,3 +228,49 @@ def test_a_reused_pid_is_never_signalled(servers: Stack) -> None:
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def test_a_port_that_others_know_never_moves(state: Path) -> None:
+    """Daemons that run know Redis by its port: a Redis that came back on another one would be nobody's."""
+    stack = servers_stack(state)
+    port = int(stack.up()["REDIS_URL"].rsplit(":", 1)[1].split("/")[0])
+    stack.kill_part("redis")
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        for start in (lambda: stack.start_part("redis"), lambda: stack.revive("redis"), servers_stack(state).up):
+            with pytest.raises(StackError, match=rf"REDIS_PORT={port} is busy: python3.*\(pid {os.getpid()}\)"):
+                start()
+    stack.up()
+    assert f":{port}" in stack.env()["REDIS_URL"]
+    assert stack.pid("redis")
+
+
+# A server whose first thread has ended and whose other one has not: what a kill leaves for a moment.
+HALF_GONE = """
+import ctypes, platform, socket, threading, time
+s = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=time.sleep, args=(60,)).start()
+print(s.getsockname()[1], flush=True)
+ctypes.CDLL(None).syscall(60 if platform.machine() == "x86_64" else 93, 0)  # exit of this thread alone
+"""
+
+
+def test_a_process_has_ended_when_its_last_thread_has(servers: Stack) -> None:
+    child = subprocess.Popen(["/usr/bin/python3", "-c", HALF_GONE], stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout
+        port = int(child.stdout.readline())
+        found = stat(child.pid)
+        while found and found[0] != "Z":
+            found = stat(child.pid)
+        assert found and not is_free(port)
+        record = Record("half", child.pid, found[1], boot_id(), 0)
+        assert servers.runner.is_running(record)
+        servers.runner.signal(record, signal.SIGKILL)
+        assert servers.runner.gone(record, 10)
+        assert is_free(port)
+    finally:
+        child.kill()
+        child.wait()

@@ -124,7 +124,8 @@ class Stack(Wiring):
             for held in self.paths.state.glob("run/*.held"):
                 held.unlink()
             self._save()
-            self._start_all([p for p in SERVERS if p in self.parts and not self.is_external(p)])
+            may_move = not running
+            self._start_all([p for p in SERVERS if p in self.parts and not self.is_external(p)], may_move)
             if "postgres" in self.parts and not self.is_external("postgres"):
                 self.postgres().make_roles()
             self._prepare_engine()
@@ -132,16 +133,16 @@ class Stack(Wiring):
             if any(p in self.parts for p in DATABASE_URLS):
                 self.migrate()
             if self.fakes_on:
-                self._start_all(list(fakes.NAMES))
+                self._start_all(list(fakes.NAMES), may_move or not had_fakes)
                 if not had_fakes:
                     self._stop("instance-manager")  # it is told of them when it starts
             for together in (daemons.ORDER[:1], daemons.ORDER[1:]):
-                self._start_all([p for p in together if p in self.parts])
-            self._start_all(["edge"] if "edge" in self.parts else [])
+                self._start_all([p for p in together if p in self.parts], may_move)
+            self._start_all(["edge"] if "edge" in self.parts else [], may_move)
             self._note_platform()
             self._write_env()
             if self.supervise:
-                self._start_all(["supervisor"])
+                self._start_all(["supervisor"], may_move)
         return self.env()
 
     def _keep_settings_of_the_running(self) -> bool:
@@ -164,7 +165,7 @@ class Stack(Wiring):
         self.ports = self._read_ports()
         return had_fakes
 
-    def _start_all(self, names: list[str]) -> None:
+    def _start_all(self, names: list[str], may_move: bool) -> None:
         """Starts them together, then waits for each."""
         started: list[tuple[Spec, Record, float]] = []
         for name in names:
@@ -174,13 +175,13 @@ class Stack(Wiring):
                 self.say.part(name, f"runs already  {record.address}  {old}".rstrip())
                 continue
             begin = time.monotonic()
-            spec = self._prepare(name)
+            spec = self._prepare(name, may_move)
             started.append((spec, self.runner.start(spec), begin))
         for spec, record, begin in started:
-            spec = self._wait(spec, record)
+            spec = self._wait(spec, record, may_move)
             self.say.part(spec.name, spec.address or "ready", begin)
 
-    def _wait(self, spec: Spec, record: Record) -> Spec:
+    def _wait(self, spec: Spec, record: Record, may_move: bool) -> Spec:
         """A random port may be lost to another stack between choosing and listening: then another."""
         for attempt in range(3):
             try:
@@ -191,27 +192,28 @@ class Stack(Wiring):
                 self.runner.stop(spec.name)
                 if not (lost and self.random_ports and attempt < 2):
                     raise
-            spec = self._prepare(spec.name)
+            spec = self._prepare(spec.name, may_move)
             record = self.runner.start(spec)
         return spec
 
-    def _prepare(self, name: str) -> Spec:
-        """Ports, files and command line of a part that is about to start."""
+    def _prepare(self, name: str, may_move: bool) -> Spec:
+        """Ports, files and command line of a part that is about to start. may_move: no other part that
+        runs has been told of its port, so it may get another one where that is busy."""
         if name == "postgres":
             ended = self.postgres().clear_stale()
         else:
             ended = self.runner.end_orphans(name, PROGRAMS.get(name, name))
         if ended:
             self.say.part(name, f"ended {ended} left over from a start that was cut short")
-        self._claim(name)
+        self._claim(name, may_move)
         return self.spec(name, {})
 
-    def _claim(self, name: str) -> None:
+    def _claim(self, name: str, may_move: bool) -> None:
         if name == "edge" and self.settings.get("PUBLIC_URL").startswith("https://"):
             return  # the name's own port, which nobody else's may stand in for
         host = self.network_gateway() if name in fakes.NAMES else "127.0.0.1"
         for port in PORT_OF.get(name, ()):
-            _, note = self.ports.claim(port, host)
+            _, note = self.ports.claim(port, host, may_move)
             if note:
                 self.say.part(name, note)
 
@@ -259,10 +261,10 @@ class Stack(Wiring):
             record = self.runner.alive(name)
             if record:
                 return record
-            spec = self._prepare(name)
+            spec = self._prepare(name, may_move=False)
             spec.env.update(extra_env or {})
             record = self.runner.start(spec)
-            self._wait(spec, record)
+            self._wait(spec, record, may_move=False)
             self._write_env()
             return self.runner.record(name) or record
 
@@ -288,7 +290,7 @@ class Stack(Wiring):
         with self._locked(wait=False) as free:
             if not free or self.runner.alive(name) or self.paths.run(f"{name}.held").exists():
                 return False
-            self.runner.start(self._prepare(name))
+            self.runner.start(self._prepare(name, may_move=False))
             return True
 
     def pid(self, name: str) -> int | None:
@@ -338,13 +340,13 @@ class Stack(Wiring):
 
     def _start_engine(self, choice: engines.EngineChoice) -> None:
         try:
-            self._start_all(["engine"])
+            self._start_all(["engine"], may_move=False)
         except StackError as e:
             if "driver not supported" not in str(e) and "overlay" not in str(e):
                 raise
             self.say.part("engine", "overlay2 is refused here, so vfs")
             choice.driver(refused=True)
-            self._start_all(["engine"])
+            self._start_all(["engine"], may_move=False)
 
     def _note_platform(self) -> None:
         """Keeps the platform's id, so that `down` finds its containers with the database away."""
@@ -367,7 +369,7 @@ class Stack(Wiring):
         begin = time.monotonic()
         try:
             if "engine" in self.wanted():  # ours: where it was killed, its containers may run on
-                self._start_all(["engine"])
+                self._start_all(["engine"], may_move=False)
             count = engines.stop_containers(engine, platform)
         except StackError as e:
             self.say.part("assistants", f"could not be stopped: {e}")
@@ -385,10 +387,10 @@ class Stack(Wiring):
             was, self.fakes_on = self.fakes_on, on
             self._save()
             if on:
-                self._start_all(list(fakes.NAMES))
+                self._start_all(list(fakes.NAMES), may_move=True)
             if "instance-manager" in self.parts and was != on:
                 self._stop("instance-manager")
-                self._start_all(["instance-manager"])
+                self._start_all(["instance-manager"], may_move=False)
             if not on:
                 for name in fakes.NAMES:
                     self._stop(name)

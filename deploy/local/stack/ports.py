@@ -77,16 +77,18 @@ class Ports:
         """The port as chosen before, or as it would be."""
         return self.explicit.get(name) or self.chosen.get(name) or DEFAULTS[name]
 
-    def claim(self, name: str, host: str = "127.0.0.1") -> tuple[int, str]:
+    def claim(self, name: str, host: str = "127.0.0.1", may_move: bool = True) -> tuple[int, str]:
         """(port, note) for a part that is about to start; the note says why it is another one.
-        A port that a person named is taken as it is or refused, never replaced."""
-        if name in self.explicit:
-            port = self.explicit[name]
-            if not is_free(port, host):
-                who = holder(port)
-                raise StackError(f"{name}={port} is busy" + (f": {who} listens there" if who else ""),
-                                 "end that, or set another port")
-            return self._keep(name, port), ""
+        A port that a person named is taken as it is or refused, never replaced. may_move=False: nor is
+        one that was chosen, since other parts run and know it."""
+        fixed = self.explicit.get(name) or (0 if may_move else self.chosen.get(name))
+        if fixed:
+            if not is_free(fixed, host):
+                who = holder(fixed)
+                raise StackError(f"{name}={fixed} is busy" + (f": {who} listens there" if who else ""),
+                                 "end that, or set another port" if name in self.explicit else
+                                 "end that, or let the stack choose another port by `down` and `up`")
+            return self._keep(name, fixed), ""
         first = self.chosen.get(name) or (0 if self.use_random else DEFAULTS[name])
         if first and is_free(first, host):
             return self._keep(name, first), ""

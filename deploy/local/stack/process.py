@@ -67,6 +67,17 @@ def stat(pid: int) -> tuple[str, int] | None:
     return fields[0], int(fields[19])
 
 
+def has_ended(pid: int, state: str) -> bool:
+    """A killed process' first thread is a zombie while the others still end: until the last has, its
+    ports are taken and its files open (proc(5), /proc/PID/task)."""
+    if state not in "ZX":
+        return False
+    try:
+        return len(os.listdir(f"/proc/{pid}/task")) <= 1
+    except OSError:
+        return True
+
+
 class Runner:
     """Processes of one stack."""
 
@@ -87,12 +98,13 @@ class Runner:
         return record if record and self.is_running(record) else None
 
     def is_running(self, record: Record) -> bool:
-        """Same pid, same start, same boot, and not a zombie."""
+        """Same pid, same start, same boot, and not all of its threads have ended."""
         child = self._children.get(record.pid)
         if child and child.poll() is not None:
             del self._children[record.pid]
         found = stat(record.pid)
-        return found is not None and found[1] == record.start and found[0] not in "ZX" and record.boot == boot_id()
+        return (found is not None and found[1] == record.start and not has_ended(record.pid, found[0])
+                and record.boot == boot_id())
 
     def is_outdated(self, record: Record) -> bool:
         """Whether its program was replaced since it started."""
@@ -160,10 +172,10 @@ class Runner:
         how = ""
         if record:
             self.signal(record, sig)
-            how = "stopped" if self._gone(record, timeout) else "killed"
+            how = "stopped" if self.gone(record, timeout) else "killed"
             if how == "killed":
                 self.signal(record, signal.SIGKILL)
-                self._gone(record, 5.0)
+                self.gone(record, 5.0)
         self.paths.run(f"{name}.json").unlink(missing_ok=True)
         return how
 
@@ -173,7 +185,7 @@ class Runner:
         if not record:
             raise StackError(f"{name} is not running")
         self.signal(record, sig)
-        if sig == signal.SIGKILL and not self._gone(record, 10.0):
+        if sig == signal.SIGKILL and not self.gone(record, 10.0):
             raise StackError(f"{name} (pid {record.pid}) did not end")
         return record.pid
 
@@ -191,7 +203,8 @@ class Runner:
         finally:
             os.close(fd)
 
-    def _gone(self, record: Record, timeout: float) -> bool:
+    def gone(self, record: Record, timeout: float) -> bool:
+        """Waits for its end; whether it came within the time (seconds)."""
         deadline = time.monotonic() + timeout
         while self.is_running(record):
             if time.monotonic() > deadline:
@@ -210,9 +223,9 @@ class Runner:
                 continue
             stray = Record(name, pid, found[1], boot_id(), 0)
             self.signal(stray, signal.SIGTERM)
-            if not self._gone(stray, 5.0):
+            if not self.gone(stray, 5.0):
                 self.signal(stray, signal.SIGKILL)
-                self._gone(stray, 5.0)
+                self.gone(stray, 5.0)
             ended += 1
         return ended
 
