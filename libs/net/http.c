@@ -285,6 +285,8 @@ static int transfer_failed(const struct transfer *t, CURLcode code, struct err *
 		if (sent_us == 0)
 			return err_set(e, ERR_INTERNAL, "not a URL of http or https");
 		return err_set(e, ERR_UPSTREAM, "the answer is not HTTP");
+	case CURLE_ABORTED_BY_CALLBACK:
+		return err_set(e, ERR_UNAVAILABLE, "ended before it was answered");
 	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_PARTIAL_FILE:
 	case CURLE_BAD_CONTENT_ENCODING:
@@ -321,6 +323,24 @@ static size_t on_body(char *data, size_t one, size_t len, void *ctx)
 	return len;
 }
 
+/* Set by another thread; it guards nothing but itself. */
+static bool is_stopped(const volatile bool *stop)
+{
+	return stop && __atomic_load_n(stop, __ATOMIC_RELAXED);
+}
+
+static int on_progress(void *ctx, curl_off_t total, curl_off_t now, curl_off_t up_total,
+                       curl_off_t up_now)
+{
+	const struct http_req *req = ctx;
+
+	(void)total;
+	(void)now;
+	(void)up_total;
+	(void)up_now;
+	return is_stopped(req->stop);
+}
+
 static int call_run(struct transfer *t, const struct http_req *req, struct arena *a,
                     struct http_res *ret, struct err *e)
 {
@@ -332,6 +352,11 @@ static int call_run(struct transfer *t, const struct http_req *req, struct arena
 	curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)req->timeout_ms);
 	curl_easy_setopt(t->easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(t->easy, CURLOPT_WRITEDATA, t);
+	if (req->stop) {
+		curl_easy_setopt(t->easy, CURLOPT_NOPROGRESS, 0L);
+		curl_easy_setopt(t->easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+		curl_easy_setopt(t->easy, CURLOPT_XFERINFODATA, (void *)req);
+	}
 	code = curl_easy_perform(t->easy);
 	if (code != CURLE_OK || t->is_forbidden)
 		return transfer_failed(t, code, e);
@@ -391,12 +416,6 @@ static int stream_result(struct transfer *t, CURLM *multi, struct err *e)
 	if (status / 100 != 2)
 		return err_set(e, ERR_UPSTREAM, "answered with status %ld", status);
 	return 0;
-}
-
-/* Set by another thread; it guards nothing but itself. */
-static bool is_stopped(const volatile bool *stop)
-{
-	return stop && __atomic_load_n(stop, __ATOMIC_RELAXED);
 }
 
 /* curl_easy_perform() looks up once a second only: hence the multi interface. */

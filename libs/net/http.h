@@ -39,6 +39,9 @@ struct http_req {
 	int timeout_ms;             /* the whole call */
 	size_t answer_max;          /* bytes; more is ERR_UPSTREAM */
 	const char *const *headers; /* further ones, "Name: value", NULL-ended; NULL: none */
+	/* Another thread sets it to end the call, seen within about a second; NULL: none. The call is
+	 * then ERR_UNAVAILABLE, and what became of it is not known. http_stream() has its own. */
+	const volatile bool *stop;
 };
 
 struct http_res {

@@ -49,6 +49,7 @@ __attribute__((format(printf, 3, 4))) static int failed(struct act_failure *why,
 	vsnprintf(why->text, sizeof(why->text), fmt, ap);
 	va_end(ap);
 	why->kind = kind;
+	why->again_ms = 0;
 	return -1;
 }
 
@@ -211,13 +212,15 @@ static int act_erase(struct app *app, struct instance *i, bool *ret_gone, struct
                      struct err *e)
 {
 	OWN(pg_conn) struct pg_conn *db = NULL;
-	bool is_safe = false;
+	long long again_ms = 0;
 
-	if (last_backup(app, i, &is_safe, e) < 0)
+	if (last_backup(app, i, &again_ms, e) < 0)
 		return failed(why, FAIL_AWAY, "%s", "");
-	if (!is_safe) {
+	if (again_ms > 0) {
 		err_set(e, ERR_UNAVAILABLE, "its last backup is under way");
-		return failed(why, FAIL_AWAY, "%s", "");
+		failed(why, FAIL_AWAY, "%s", "");
+		why->again_ms = again_ms;
+		return -1;
 	}
 	if (files_delete(app->files, i->user_id, i->id, e) < 0)
 		return files_failed(e, why);

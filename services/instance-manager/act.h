@@ -39,6 +39,8 @@
 /* Why an action failed, for people. */
 struct act_failure {
 	enum failure kind;
+	long long
+		again_ms; /* nothing went wrong: it waits for another, and is to be tried again then; else 0 */
 	char text[256];
 };
 

@@ -8,7 +8,7 @@
  * a person's wish to be rid of it does not wait for ever. */
 #define LAST_BACKUP_WAIT_S 600
 
-/* Asks for it, or how far it is. *ret_done: the files may go. */
-int last_backup(struct app *app, const struct instance *i, bool *ret_done, struct err *e);
+/* Asks for it, or how far it is. *ret_again_ms: when to look again, in milliseconds; 0: the files may go. */
+int last_backup(struct app *app, const struct instance *i, long long *ret_again_ms, struct err *e);
 
 #endif

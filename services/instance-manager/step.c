@@ -203,7 +203,8 @@ static enum visit after_failure(struct app *app, struct visit_row *v, const stru
 	return VISIT_GO_ON;
 }
 
-static enum visit act_once(struct app *app, struct visit_row *v, struct decision *d)
+static enum visit act_once(struct app *app, struct visit_row *v, struct decision *d,
+                           struct lease_seen *ret)
 {
 	enum visit r = VISIT_GO_ON;
 
@@ -215,6 +216,10 @@ static enum visit act_once(struct app *app, struct visit_row *v, struct decision
 		v->has_new_config |= d->action == ACT_CONFIG;
 		if (act_run(app, d->action, &v->now, &is_gone, &why, &e) == 0)
 			return is_gone ? VISIT_RELEASED : VISIT_GO_ON;
+		if (why.again_ms > 0) {
+			seen(&v->saved, why.again_ms, true, ret);
+			return VISIT_SEEN;
+		}
 		log_warn("step failed, trying again", "instance_id", v->saved.id, "step",
 		         action_name(d->action), "code", err_name(e.code), "field", e.field,
 		         "error", e.msg);
@@ -307,7 +312,7 @@ static enum visit step(struct app *app, struct visit_row *v, const struct step_s
 		r = VISIT_GO_ON;
 	v->now = v->saved;
 	if (r == VISIT_GO_ON && how == LEASE_WRITTEN)
-		r = act_once(app, v, &d);
+		r = act_once(app, v, &d, ret);
 	if (has_slow)
 		slow->end(slow->ctx);
 	return r;

@@ -27,7 +27,7 @@
 struct awaiter {
 	pthread_mutex_t lock;
 	pthread_cond_t woken;
-	bool is_stopping;
+	bool is_stopping; /* a question under way reads it without the lock, as an atomic */
 	unsigned wakes;
 	/* ---- */
 	struct app *app;
@@ -167,11 +167,17 @@ static int failed(struct awaiter *w, struct taken *t, const char *token, struct 
 	return give_back(w, t, t->failures + 1, AGAIN_MS << t->failures, e);
 }
 
+static bool is_ending(const struct awaiter *w)
+{
+	return __atomic_load_n(&w->is_stopping, __ATOMIC_RELAXED);
+}
+
 static int look(struct awaiter *w, struct taken *t, struct arena *a, struct err *e)
 {
 	struct updates_ask ask = { .nonce = t->nonce,
 		                   .since_s = t->since_s,
-		                   .wait_s = t->has_rest ? 0 : UPDATES_WAIT_S };
+		                   .wait_s = t->has_rest ? 0 : UPDATES_WAIT_S,
+		                   .stop = &w->is_stopping };
 	struct updates_seen seen = { 0 };
 	struct err why = ERR_INIT;
 
@@ -179,7 +185,9 @@ static int look(struct awaiter *w, struct taken *t, struct arena *a, struct err 
 		return end(w, t, WHY_OVER, e);
 	if (token_of(w, t, a, &ask.token, e) < 0)
 		return -1;
-	if (updates_ask(w->app->telegram, &ask, a, &seen, &why) < 0)
+	if (updates_ask(w->app->telegram, &ask, a, &seen, &why) < 0 && is_ending(w))
+		return give_back(w, t, t->failures, 0, e); /* to who looks after it next */
+	if (why.code)
 		return failed(w, t, ask.token, a, &why, e);
 	switch (seen.verdict) {
 	case UPDATES_OWNER:
@@ -288,7 +296,7 @@ void awaiter_stop(struct awaiter *w)
 	if (!w)
 		return;
 	pthread_mutex_lock(&w->lock);
-	w->is_stopping = true;
+	__atomic_store_n(&w->is_stopping, true, __ATOMIC_RELAXED);
 	pthread_cond_broadcast(&w->woken);
 	pthread_mutex_unlock(&w->lock);
 	for (size_t i = 0; i < w->thread_count; i++)

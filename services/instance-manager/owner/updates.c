@@ -72,16 +72,14 @@ int updates_read(const char *text, size_t len, const char *nonce, long long sinc
 	return 0;
 }
 
-static int ask(struct http_client *c, const char *path, int timeout_ms, struct arena *a,
-               struct http_res *ret, struct err *e)
+static int ask(struct http_client *c, struct http_req *req, struct arena *a, struct http_res *ret,
+               struct err *e)
 {
-	const struct http_req req = {
-		.method = "GET", .path = path, .timeout_ms = timeout_ms, .answer_max = ANSWER_MAX
-	};
-
-	if (!path)
+	req->method = "GET";
+	req->answer_max = ANSWER_MAX;
+	if (!req->path)
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (http_call(c, &req, a, ret, e) < 0)
+	if (http_call(c, req, a, ret, e) < 0)
 		return err_wrap(e, "Telegram cannot be reached");
 	switch (ret->status) {
 	case 200:
@@ -102,20 +100,26 @@ static int ask(struct http_client *c, const char *path, int timeout_ms, struct a
 int updates_ask(struct http_client *c, const struct updates_ask *in, struct arena *a,
                 struct updates_seen *ret, struct err *e)
 {
-	const char *path = arena_printf(a, "/bot%s/getUpdates?limit=%d&timeout=%d", in->token,
-	                                UPDATES_LIST_MAX, in->wait_s);
+	struct http_req req = {
+		.path = arena_printf(a, "/bot%s/getUpdates?limit=%d&timeout=%d", in->token,
+		                     UPDATES_LIST_MAX, in->wait_s),
+		.timeout_ms = in->wait_s * 1000 + SLACK_MS,
+		.stop = in->stop,
+	};
 	struct http_res res = { 0 };
 
-	if (ask(c, path, in->wait_s * 1000 + SLACK_MS, a, &res, e) < 0)
+	if (ask(c, &req, a, &res, e) < 0)
 		return -1;
 	return updates_read(res.body, res.body_len, in->nonce, in->since_s, ret, e);
 }
 
 int updates_no_webhook(struct http_client *c, const char *token, struct arena *a, struct err *e)
 {
-	const char *path =
-		arena_printf(a, "/bot%s/deleteWebhook?drop_pending_updates=false", token);
+	struct http_req req = {
+		.path = arena_printf(a, "/bot%s/deleteWebhook?drop_pending_updates=false", token),
+		.timeout_ms = SLACK_MS,
+	};
 	struct http_res res = { 0 };
 
-	return ask(c, path, SLACK_MS, a, &res, e);
+	return ask(c, &req, a, &res, e);
 }

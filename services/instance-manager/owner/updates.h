@@ -35,7 +35,8 @@ int updates_read(const char *text, size_t len, const char *nonce, long long sinc
 struct updates_ask {
 	const char *token, *nonce;
 	long long since_s;
-	int wait_s; /* at most UPDATES_WAIT_S */
+	int wait_s;                /* at most UPDATES_WAIT_S */
+	const volatile bool *stop; /* ends the question; see struct http_req */
 };
 int updates_ask(struct http_client *c, const struct updates_ask *ask, struct arena *a,
                 struct updates_seen *ret, struct err *e);

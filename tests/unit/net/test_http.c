@@ -295,6 +295,36 @@ static void unix_socket_is_reached(void **state)
 	rmdir(path);
 }
 
+static void *set_soon(void *ctx)
+{
+	usleep(100 * 1000);
+	__atomic_store_n((bool *)ctx, true, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+static void call_ends_when_it_is_no_longer_wanted(void **state)
+{
+	struct fixture *f = *state;
+	bool stop = false;
+	struct http_req req = { .method = "GET",
+		                .path = "/silent",
+		                .timeout_ms = 30000,
+		                .answer_max = 10,
+		                .stop = &stop };
+	long long from_ms = clock_mono_ms();
+	struct err e = ERR_INIT;
+	struct http_res res;
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, set_soon, &stop), 0);
+	assert_fails(http_call(f->client, &req, &f->a, &res, &e), &e, ERR_UNAVAILABLE);
+	pthread_join(thread, NULL);
+	assert_true(clock_mono_ms() - from_ms < 10000);
+
+	/* The next one on the same handle is not ended with it. */
+	assert_ok(get(f, "/ok", &res, &e), &e);
+}
+
 /* ---- streams ---- */
 
 struct seen {
@@ -368,6 +398,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(only_allowed_addresses_are_connected_to, setup,
 		                                teardown),
 		cmocka_unit_test_setup_teardown(unix_socket_is_reached, setup, teardown),
+		cmocka_unit_test_setup_teardown(call_ends_when_it_is_no_longer_wanted, setup,
+		                                teardown),
 		cmocka_unit_test_setup_teardown(stream_ends_as_it_is_told, setup, teardown),
 	};
 
