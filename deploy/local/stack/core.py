@@ -238,9 +238,13 @@ class Stack(Wiring):
     def destroy(self) -> None:
         """down(), and nothing is left: for stacks of tests."""
         engine, platform = self.engine(), self._platform()
-        self.down()
+        self._open()
+        with self._locked():
+            for keeper in ("supervisor", "instance-manager"):  # they would bring back what is removed
+                self._stop(keeper)
         if engine and platform and engine.alive():
             engines.remove_containers(engine, platform)
+        self.down()
         self.paths.remove()
 
     def _stop(self, name: str) -> str:

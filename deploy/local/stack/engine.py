@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import packages
@@ -123,8 +124,6 @@ def _comes_up(sock: Path, seconds: float = 5.0) -> bool:
 def stop_containers(engine: Engine, platform: str, grace: int = 10) -> int:
     """Stops this platform's containers, all at once. What is wanted stays in the database, so the
     next start brings them back. Returns how many were running."""
-    from concurrent.futures import ThreadPoolExecutor
-
     running = engine.containers([f"{PLATFORM_LABEL}={platform}"], everything=False)
     if not running:
         return 0
@@ -138,8 +137,8 @@ def stop_containers(engine: Engine, platform: str, grace: int = 10) -> int:
 
 
 def remove_containers(engine: Engine, platform: str) -> int:
-    """Removes this platform's containers: for a stack whose data goes too."""
+    """Removes this platform's containers, as they are: for a stack whose data goes too."""
     found = engine.containers([f"{PLATFORM_LABEL}={platform}"])
-    for container in found:
-        engine.remove(container["Id"])
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(engine.remove, [c["Id"] for c in found]))
     return len(found)
