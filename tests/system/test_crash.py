@@ -124,7 +124,7 @@ class Journey:
         self.bot, self.spare = telegram.bot(), telegram.bot()
         self.in_use = self.bot
         # Nobody waits for the whole time-out of a call whose service has died; they ask again.
-        self.person.api.timeout = 4
+        self.person.api.timeout = 2.5
         self.client = Stubborn(self.person.api, 90)
         self.id = ""
 
