@@ -31,7 +31,7 @@ REPORT = PROJECT / "docs" / "BENCHMARKS.md"
 LOAD_AT_START = " ".join(f"{x:.2f}" for x in os.getloadavg())
 
 # In this order; daemons starts the suite's anew, and sockets has a suite of its own.
-SUBJECTS = ("rest", "backup", "login", "daemons", "sockets")
+SUBJECTS = ("rest", "backup", "login", "sign_ins", "daemons", "sockets")
 
 
 def report(sections: list[Section]) -> str:

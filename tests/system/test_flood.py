@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
 import time
-from pathlib import Path
 
 import pytest
 
@@ -13,21 +10,14 @@ from zaki.api import Api, expect
 from zaki.figures import figures
 from zaki.flood import Flood
 from zaki.people import Person
-from zaki.suite import BUILD, SLOW, Suite
+from zaki.suite import SLOW, Suite
 
 COUNT = 500
-HASH_MB = 64  # of one hash
-
-
-def peak_mb(pid: int | None) -> float:
-    text = Path(f"/proc/{pid}/status").read_text()
-    return int(re.findall(r"VmHWM:\s+(\d+) kB", text)[0]) / 1024
 
 
 @pytest.mark.core
 def test_500_sign_ins_at_once(suite: Suite, ada: Person, api: Api) -> None:
-    auth = suite.stack.pid("auth")
-    before, refused = peak_mb(auth), figures(suite, "gateway")["zaki_sign_ins_refused_total"]
+    refused = figures(suite, "gateway")["zaki_sign_ins_refused_total"]
     waits: list[float] = []
     flood = Flood(api.base, COUNT, ada.email)
     while not flood.is_over():
@@ -45,11 +35,7 @@ def test_500_sign_ins_at_once(suite: Suite, ada: Person, api: Api) -> None:
     assert 0 < figures(suite, "gateway")["zaki_sign_ins_refused_total"] - refused <= statuses.count(503)
     waits.sort()
     assert len(waits) >= 3
-    # The promise is 100 ms on the release build; a machine that does something else beside is forgiven
-    # single outliers.
+    # The promise, 100 ms for each and so much memory, is the release build's: tests/stack/test_release.py.
     assert waits[len(waits) // 2] < 0.1 * SLOW and waits[-1] < 1.0 * SLOW, waits[-10:]
-    if BUILD == "release":  # sanitizers keep what was freed
-        bound = (os.cpu_count() or 1) * HASH_MB + 32
-        assert peak_mb(auth) - before <= bound, f"{before:.0f} MB, then {peak_mb(auth):.0f} MB"
     person = Person(Api(api.base), ada.email, ada.password)
     person.login()
