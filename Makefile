@@ -28,7 +28,7 @@ LINK_fuzz     := -fsanitize=fuzzer,address,undefined
 CPPFLAGS := -D_GNU_SOURCE -include libs/base/banned.h -Ilibs -I$(GEN) -Iproto
 CFLAGS    = -std=gnu17 -g $(WARN) $(CPPFLAGS) $(FLAGS_$(V))
 LDFLAGS   = $(LINK_$(V)) -Wl,--as-needed
-LDLIBS   := -lcivetweb -lwslay -lwebsockets -lnats -lpq -lhiredis -ljwt -lcurl -lsodium -lcrypto -lcjson -lzstd -lsqlite3 -lexpat -lidn2 -loath -lzxcvbn -larchive -lm -lpthread
+LDLIBS   := -lcivetweb -lwslay -lwebsockets -lnats -lpq -lhiredis -ljwt -lcurl -lsodium -lssl -lcrypto -lcjson -lzstd -lsqlite3 -lexpat -lidn2 -loath -lzxcvbn -larchive -lm -lpthread
 
 ifeq ($(FLAGS_$(V)),)
 $(error V is release, asan, tsan or fuzz, not '$(V)')

@@ -7,6 +7,8 @@
 #define RECONNECT_MS     200
 #define RECONNECT_JIT_MS 300
 #define WAIT_MS          50
+#define WHY_MS           500
+#define WHY_SIZE         128
 #define INBOX_PREFIX     "_INBOX_"
 
 int bus_from_nats(natsStatus s, const char *what, struct err *e)
@@ -64,13 +66,23 @@ static void on_connected(natsConnection *conn, void *closure)
 	(void)closure;
 }
 
+/* cnats compares the certificate's name with the URL's host by itself. */
+natsStatus bus_address(natsOptions *o, const char *url)
+{
+	natsStatus s = natsOptions_SetURL(o, url);
+
+	if (s == NATS_OK && strncmp(url, "tls://", 6) == 0)
+		s = natsOptions_SetSecure(o, true);
+	return s;
+}
+
 static natsStatus options_fill(natsOptions *o, const struct bus_opt *opt)
 {
 	char inbox[80];
 	natsStatus s;
 
 	snprintf(inbox, sizeof(inbox), INBOX_PREFIX "%s", opt->service);
-	s = natsOptions_SetURL(o, opt->url);
+	s = bus_address(o, opt->url);
 	if (s == NATS_OK)
 		s = natsOptions_SetName(o, opt->service);
 	if (s == NATS_OK)
@@ -103,11 +115,38 @@ static natsStatus options_fill(natsOptions *o, const struct bus_opt *opt)
 	return s;
 }
 
+/* ": " and what one more try comes to: cnats keeps that to itself while it tries by itself. "" where this
+ * one gets through, or says nothing. */
+static void why_not(const struct bus_opt *opt, char ret[WHY_SIZE])
+{
+	natsConnection *conn = NULL;
+	natsOptions *o = NULL;
+	natsStatus s = natsOptions_Create(&o), last;
+	const char *text = NULL;
+
+	ret[0] = '\0';
+	if (s == NATS_OK)
+		s = options_fill(o, opt);
+	if (s == NATS_OK)
+		s = natsOptions_SetRetryOnFailedConnect(o, false, NULL, NULL);
+	if (s == NATS_OK)
+		s = natsOptions_SetTimeout(o, WHY_MS);
+	if (s == NATS_OK)
+		s = natsConnection_Connect(&conn, o);
+	if (s != NATS_OK) {
+		text = nats_GetLastError(&last);
+		snprintf(ret, WHY_SIZE, ": %s", text && text[0] ? text : natsStatus_GetText(s));
+	}
+	natsConnection_Destroy(conn);
+	natsOptions_Destroy(o);
+}
+
 static int connect_wait(struct bus *b, const struct bus_opt *opt, struct err *e)
 {
 	long long until_ms = clock_mono_ms() + opt->connect_ms;
 	natsOptions *o = NULL;
 	natsStatus s = natsOptions_Create(&o);
+	char why[WHY_SIZE];
 
 	if (s == NATS_OK)
 		s = options_fill(o, opt);
@@ -118,9 +157,11 @@ static int connect_wait(struct bus *b, const struct bus_opt *opt, struct err *e)
 		return bus_from_nats(s, "cannot connect to NATS_URL", e);
 
 	while (!bus_is_connected(b)) {
-		if (clock_mono_ms() > until_ms)
-			return err_set(e, ERR_UNAVAILABLE, "no answer at NATS_URL within %d ms",
-			               opt->connect_ms);
+		if (clock_mono_ms() > until_ms) {
+			why_not(opt, why);
+			return err_set(e, ERR_UNAVAILABLE, "no answer at NATS_URL within %d ms%s",
+			               opt->connect_ms, why);
+		}
 		clock_sleep_ms(WAIT_MS);
 	}
 	return bus_from_nats(natsConnection_JetStream(&b->js, b->conn, NULL), "JetStream", e);

@@ -97,6 +97,10 @@ struct bus_opt {
 	int connect_ms; /* how long bus_open() waits for the server */
 };
 
+/* Where the server is: nats://…, or tls://…, which is never spoken to in the clear and has to show a
+ * certificate of a CA that this process trusts (svc/trust.h), for the host of the URL. */
+natsStatus bus_address(natsOptions *o, const char *url);
+
 /* ERR_UNAVAILABLE when the server does not answer within connect_ms. Keeps *opt's seal. */
 int bus_open(const struct bus_opt *opt, struct bus **ret, struct err *e);
 

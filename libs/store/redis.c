@@ -1,25 +1,23 @@
-#include "store/redis.h"
+#include "store/redis_conn.h"
 
 #include "base/clock.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 
-#define REDIS_ARGS_MAX      160
-#define REDIS_RETRY_AFTER_S 1 /* what a client is told while the server is away */
-#define REDIS_WAIT_MS       (REDIS_CONNECT_MS + REDIS_CALL_MS) /* for a connection that is free */
-#define REDIS_PORT          6379
+#define REDIS_ARGS_MAX 160
+#define REDIS_WAIT_MS  (REDIS_CONNECT_MS + REDIS_CALL_MS) /* for a connection that is free */
+#define REDIS_PORT     6379
 
 struct redis {
 	pthread_mutex_t lock; /* guards all below but where to connect */
 	pthread_cond_t freed;
 
-	char *text; /* the URL's copy, cut into the parts below */
-	const char *host, *path, *user, *password, *db; /* NULL: none; path is a unix socket's */
-	int port;
+	char *text;         /* the URL's copy, cut into the parts below */
+	struct redis_to to; /* owns its tls */
+	bool is_tls;
 
-	redisContext **idle; /* a stack */
+	struct redis_conn **idle; /* a stack */
 	size_t idle_count;
 	size_t left; /* connections that may still be made */
 
@@ -72,8 +70,8 @@ static bool cut_login(struct redis *r, char **s)
 	*colon = '\0';
 	if (!percent_decode(*s) || !percent_decode(colon + 1))
 		return false;
-	r->user = **s ? *s : NULL;
-	r->password = colon[1] ? colon + 1 : NULL;
+	r->to.user = **s ? *s : NULL;
+	r->to.password = colon[1] ? colon + 1 : NULL;
 	*s = at + 1;
 	return true;
 }
@@ -83,9 +81,9 @@ static bool cut_host(struct redis *r, char *s)
 	char *port = NULL, *end;
 	long value;
 
-	r->host = s;
+	r->to.host = s;
 	if (s[0] == '[') {
-		r->host = s + 1;
+		r->to.host = s + 1;
 		s = strchr(s, ']');
 		if (!s)
 			return false;
@@ -97,38 +95,39 @@ static bool cut_host(struct redis *r, char *s)
 		*s = '\0';
 		port = s + 1;
 	}
-	r->port = REDIS_PORT;
+	r->to.port = REDIS_PORT;
 	if (port) {
 		value = strtol(port, &end, 10);
 		if (end == port || *end || value < 1 || value > 65535)
 			return false;
-		r->port = (int)value;
+		r->to.port = (int)value;
 	}
-	return r->host[0];
+	return r->to.host[0];
 }
 
-/* redis://[[user]:password@]host[:port][/db], or unix://[[user]:password@]/path[?db=n] */
+/* redis[s]://[[user]:password@]host[:port][/db], or unix://[[user]:password@]/path[?db=n] */
 static bool cut_url(struct redis *r)
 {
 	bool is_unix = strncmp(r->text, "unix://", 7) == 0;
 	char *s = r->text, *db;
 
-	if (!is_unix && strncmp(s, "redis://", 8) != 0)
+	r->is_tls = strncmp(s, "rediss://", 9) == 0;
+	if (!is_unix && !r->is_tls && strncmp(s, "redis://", 8) != 0)
 		return false;
-	s += is_unix ? 7 : 8;
+	s = strstr(s, "://") + 3;
 	if (!cut_login(r, &s))
 		return false;
 	db = is_unix ? strstr(s, "?db=") : strchr(s, '/');
 	if (db) {
 		*db = '\0';
 		db += is_unix ? 4 : 1;
-		r->db = *db ? db : NULL;
+		r->to.db = *db ? db : NULL;
 		if (db[strspn(db, "0123456789")])
 			return false;
 	}
 	if (!is_unix)
 		return cut_host(r, s);
-	r->path = s;
+	r->to.path = s;
 	return s[0] == '/';
 }
 
@@ -147,15 +146,20 @@ int redis_open(const char *url, size_t size, struct redis **ret, struct err *e)
 
 	r->left = size;
 	r->text = strdup(url);
-	r->idle = calloc(size, sizeof(redisContext *));
+	r->idle = calloc(size, sizeof(struct redis_conn *));
 	if (!r->text || !r->idle) {
 		redis_close(r);
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	}
 	if (!cut_url(r)) {
 		redis_close(r);
-		return err_field(e, "REDIS_URL",
-		                 "must be redis://[[user]:password@]host[:port][/db] or unix://…");
+		return err_field(
+			e, "REDIS_URL",
+			"must be redis[s]://[[user]:password@]host[:port][/db] or unix://…");
+	}
+	if (r->is_tls && !(r->to.tls = redis_conn_tls())) {
+		redis_close(r);
+		return err_set(e, ERR_INTERNAL, "out of memory");
 	}
 	*ret = r;
 	return 0;
@@ -166,9 +170,10 @@ void redis_close(struct redis *r)
 	if (!r)
 		return;
 	for (size_t i = 0; r->idle && i < r->idle_count; i++)
-		redisFree(r->idle[i]);
-	if (r->password)
-		explicit_bzero((char *)r->password, strlen(r->password));
+		redis_conn_close(r->idle[i]);
+	SSL_CTX_free(r->to.tls);
+	if (r->to.password)
+		explicit_bzero((char *)r->to.password, strlen(r->to.password));
 	free(r->text);
 	free((void *)r->idle);
 	pthread_cond_destroy(&r->freed);
@@ -176,84 +181,7 @@ void redis_close(struct redis *r)
 	free(r);
 }
 
-static int unavailable(struct err *e, const char *why)
-{
-	err_set(e, ERR_UNAVAILABLE, "redis: %.120s", why);
-	e->retry_after_s = REDIS_RETRY_AFTER_S;
-	return -1;
-}
-
-/* An error reply that passes by itself: the server loads its data, is a replica, is full, is busy
- * with a script. */
-static int from_error(const redisReply *reply, struct err *e)
-{
-	static const char *const passing[] = { "LOADING", "READONLY", "MASTERDOWN", "OOM",
-		                               "BUSY ",   "MISCONF",  "TRYAGAIN",   "CLUSTERDOWN" };
-
-	for (size_t i = 0; i < COUNT(passing); i++)
-		if (strncmp(reply->str, passing[i], strlen(passing[i])) == 0)
-			return unavailable(e, reply->str);
-	return err_set(e, ERR_INTERNAL, "redis: %.120s", reply->str);
-}
-
-static int simple(redisContext *c, int argc, const char **argv, struct err *e)
-{
-	redisReply *reply = redisCommandArgv(c, argc, argv, NULL);
-	int r = 0;
-
-	if (!reply)
-		return unavailable(e, c->errstr);
-	if (reply->type == REDIS_REPLY_ERROR)
-		r = from_error(reply, e);
-	freeReplyObject(reply);
-	return r;
-}
-
-static int greet(const struct redis *r, redisContext *c, struct err *e)
-{
-	const char *login[] = { "AUTH", r->user, r->password };
-	const char *only[] = { "AUTH", r->password };
-	const char *db[] = { "SELECT", r->db };
-
-	if (r->password && simple(c, r->user ? 3 : 2, r->user ? login : only, e) < 0)
-		return -1;
-	return r->db ? simple(c, 2, db, e) : 0;
-}
-
-/* NULL: *e is set. */
-static redisContext *conn_open(const struct redis *r, struct err *e)
-{
-	const struct timeval connect = { .tv_usec = REDIS_CONNECT_MS * 1000L };
-	const struct timeval call = { .tv_usec = REDIS_CALL_MS * 1000L };
-	redisContext *c = r->path ? redisConnectUnixWithTimeout(r->path, connect)
-	                          : redisConnectWithTimeout(r->host, r->port, connect);
-
-	if (!c) {
-		err_set(e, ERR_INTERNAL, "out of memory");
-		return NULL;
-	}
-	if (c->err || redisSetTimeout(c, call) != REDIS_OK) {
-		unavailable(e, c->errstr);
-		redisFree(c);
-		return NULL;
-	}
-	(void)redisEnableKeepAlive(c); /* a unix socket has none */
-	if (greet(r, c, e) < 0) {
-		redisFree(c);
-		return NULL;
-	}
-	return c;
-}
-
-/* An idle connection has nothing to say: one that is readable was ended by the server. */
-static bool is_alive(const redisContext *c)
-{
-	struct pollfd fd = { .fd = c->fd, .events = POLLIN };
-
-	return !c->err && poll(&fd, 1, 0) == 0;
-}
-
-static void give(struct redis *r, redisContext *c)
+static void give(struct redis *r, struct redis_conn *c)
 {
 	pthread_mutex_lock(&r->lock);
 	if (c)
@@ -266,7 +194,7 @@ static void give(struct redis *r, redisContext *c)
 
 /* *ret: an idle connection, or NULL and the right to open one, which give() hands back. While the
  * server is away, at most one caller gets past here, and *is_try tells it so. */
-static int take(struct redis *r, redisContext **ret, bool *is_try, struct err *e)
+static int take(struct redis *r, struct redis_conn **ret, bool *is_try, struct err *e)
 {
 	struct timespec until;
 	int waited = 0, result = 0;
@@ -277,7 +205,7 @@ static int take(struct redis *r, redisContext **ret, bool *is_try, struct err *e
 	pthread_mutex_lock(&r->lock);
 	*is_try = r->is_away && !r->is_trying && clock_mono_ms() >= r->next_try_ms;
 	if (r->is_away && !*is_try) {
-		result = unavailable(e, "away since a moment ago");
+		result = redis_conn_unavailable(e, "away since a moment ago");
 	} else {
 		while (r->idle_count == 0 && r->left == 0 && waited != ETIMEDOUT)
 			waited = pthread_cond_timedwait(&r->freed, &r->lock, &until);
@@ -287,7 +215,7 @@ static int take(struct redis *r, redisContext **ret, bool *is_try, struct err *e
 		else if (r->left > 0)
 			r->left--;
 		else
-			result = unavailable(e, "all connections are in use");
+			result = redis_conn_unavailable(e, "all connections are in use");
 		r->is_trying |= *is_try && result == 0;
 	}
 	pthread_mutex_unlock(&r->lock);
@@ -303,39 +231,29 @@ static void set_away(struct redis *r, bool is_away, bool is_try)
 	pthread_mutex_unlock(&r->lock);
 }
 
-/* A connection that the server closed says nothing about the next one; silence does. */
-static bool is_silence(const redisContext *c)
-{
-	return c->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK);
-}
-
 int redis_call(struct redis *r, const char *const *args, const size_t *lens, size_t count,
                redisReply **ret, struct err *e)
 {
 	OWN(redis_reply) redisReply *reply = NULL;
-	redisContext *c = NULL;
+	struct redis_conn *c = NULL;
 	bool is_try = false, is_away = false;
 
 	if (take(r, &c, &is_try, e) < 0)
 		return -1;
-	if (c && !is_alive(c)) {
-		redisFree(c);
+	if (c && !redis_conn_is_alive(c)) {
+		redis_conn_close(c);
 		c = NULL;
 	}
-	if (!c)
-		c = conn_open(r, e);
-	if (!c) {
+	if (!c && redis_conn_open(&r->to, &c, e) < 0) {
 		give(r, NULL);
 		set_away(r, true, is_try);
 		return -1;
 	}
 
-	/* hiredis 0.14 takes the array as not const, and only reads it. */
-	reply = redisCommandArgv(c, (int)count, (const char **)args, lens);
+	reply = redis_conn_call(c, args, lens, count, e);
 	if (!reply) {
-		is_away = is_silence(c);
-		unavailable(e, c->errstr);
-		redisFree(c);
+		is_away = redis_conn_is_silent(c);
+		redis_conn_close(c);
 		c = NULL;
 	}
 	if (is_try || is_away)
@@ -344,7 +262,7 @@ int redis_call(struct redis *r, const char *const *args, const size_t *lens, siz
 	if (!reply)
 		return -1;
 	if (reply->type == REDIS_REPLY_ERROR)
-		return from_error(reply, e);
+		return redis_conn_error(reply, e);
 	*ret = TAKE(reply);
 	return 0;
 }

@@ -18,8 +18,9 @@
 
 struct redis;
 
-int redis_open(const char *url, size_t size, struct redis **ret,
-               struct err *e);     /* opens no connection yet */
+/* Opens no connection yet. url: redis[s]://[[user]:password@]host[:port][/db], with an s by TLS and never in
+ * the clear; or unix://[[user]:password@]/path[?db=n]. ERR_INVALID naming REDIS_URL. */
+int redis_open(const char *url, size_t size, struct redis **ret, struct err *e);
 void redis_close(struct redis *r); /* NULL is fine */
 
 /* One command, binary safe. The caller owns *ret; an error reply of the server is ERR_INTERNAL,

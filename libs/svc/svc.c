@@ -17,7 +17,7 @@
 static const struct conf_key common_conf[] = {
 	/* environment      type      where                                     default  min  max    secret */
 	{ "NATS_URL",       CONF_STR, offsetof(struct svc_common, nats_url),      NULL,    8,   4096,  true,
-	  "NATS server, with the service's user and password: nats://USER:PASSWORD@HOST:PORT" },
+	  "NATS server, with the service's user and password: nats://USER:PASSWORD@HOST:PORT, or tls://…" },
 	{ "BUS_KEY",        CONF_STR, offsetof(struct svc_common, bus_key),       NULL,    32,  4096,  true,
 	  "Seals secret fields on the bus; the same for all services" },
 	{ "LOG_LEVEL",      CONF_STR, offsetof(struct svc_common, log_level),     "info",  1,   8,     false,
@@ -41,6 +41,7 @@ static void print_help(const struct svc_def *def)
 	printf("%s: %s\n\nUsage: %s [--help | --check-config]\n\nEnvironment:\n", def->name,
 	       def->summary, def->name);
 	conf_help(common_conf, COUNT(common_conf));
+	conf_help(trust_conf, TRUST_CONF_COUNT);
 	conf_help(def->conf, def->conf_count);
 }
 
@@ -50,6 +51,8 @@ static int load(const struct svc_def *def, void *app, struct err *e)
 	enum log_level level = LOG_INF;
 
 	if (conf_load(common_conf, COUNT(common_conf), common, e) < 0 ||
+	    conf_load(trust_conf, TRUST_CONF_COUNT, &common->trust, e) < 0 ||
+	    trust_load(&common->trust, e) < 0 ||
 	    conf_load(def->conf, def->conf_count, app, e) < 0 ||
 	    seal_init(&common->seal, common->bus_key, e) < 0)
 		return -1;
@@ -182,6 +185,7 @@ int svc_main(const struct svc_def *def, void *app, int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 
+	trust_begin();
 	/* Before any thread starts, so that every thread inherits it and only wait_for_stop() is
 	 * told. A client or server that is gone is an error of the write, not a signal. */
 	sigemptyset(&stop);

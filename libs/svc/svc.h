@@ -2,7 +2,7 @@
 #define SVC_H
 
 #include "bus/bus.h"
-#include "svc/conf.h"
+#include "svc/trust.h"
 
 /*
  * What every service does the same way: read the environment, open the log and the bus, start,
@@ -60,6 +60,7 @@ struct svc_common {
 	const char *log_level;
 	long long bus_workers;
 	long long bus_queue_max;
+	struct trust_conf trust;
 	struct seal seal; /* from bus_key */
 };
 

@@ -10,7 +10,7 @@ static const struct conf_key conf[] = {
 	{ "DATABASE_URL",        CONF_STR, offsetof(struct app, database_url),        NULL,    8,   4096,  true,
 	  "PostgreSQL, as the role zaki_auth: postgresql://USER:PASSWORD@HOST:PORT/DATABASE" },
 	{ "REDIS_URL",           CONF_STR, offsetof(struct app, redis_url),           NULL,    8,   4096,  true,
-	  "Redis: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]" },
+	  "Redis: redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DB]" },
 	{ "JWT_SECRET",          CONF_STR, offsetof(struct app, jwt_secret),          NULL,    32,  4096,  true,
 	  "Signs access tokens; the same for the gateway" },
 	{ "JWT_SECRET_PREVIOUS", CONF_STR, offsetof(struct app, jwt_secret_previous), "",      0,   4096,  true,

@@ -20,7 +20,7 @@ static const struct conf_key conf[] = {
 	{ "METRICS_BIND",        CONF_STR, AT(metrics_bind),        "127.0.0.1", 7,  15,      false,
 	  "IPv4 address that /metrics is served on: one that people do not reach" },
 	{ "REDIS_URL",           CONF_STR, AT(redis_url),           NULL,        8,  4096,    true,
-	  "Redis server: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]" },
+	  "Redis server: redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DB]" },
 	{ "JWT_SECRET",          CONF_STR, AT(jwt_secret),          NULL,        32, 4096,    true,
 	  "Signs access tokens; the same for auth" },
 	{ "JWT_SECRET_PREVIOUS", CONF_STR, AT(jwt_secret_previous), "",          0,  4096,    true,

@@ -7,7 +7,7 @@
 static const struct conf_key conf[] = {
 	/* environment        type      where                                  default  min  max   secret */
 	{ "REDIS_URL",       CONF_STR, offsetof(struct app, redis_url),       NULL,    8,   4096, true,
-	  "Redis: redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]" },
+	  "Redis: redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DB]" },
 	{ "EVENTS_NATS_URL", CONF_STR, offsetof(struct app, events_nats_url), NULL,    8,   4096, true,
 	  "The bus as the user that reads the stream of events: nats://USER:PASSWORD@HOST:PORT" },
 };

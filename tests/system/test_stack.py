@@ -56,6 +56,7 @@ GOOD = {
     ("gateway", "JWT_SECRET", "short"), ("gateway", "BUS_KEY", "short"), ("gateway", "PORT", "0x"),
     ("gateway", "PORT", "70000"), ("gateway", "RATE_API_PER_MIN", "-1"), ("gateway", "TRUSTED_PROXIES", "not-an-address"),
     ("gateway", "LOG_LEVEL", "loud"), ("gateway", "HTTP_THREADS", "many"), ("gateway", "CORS_ORIGINS", "nonsense"),
+    ("auth", "TLS_CA_FILE", "/nonexistent/ca.pem"), ("gateway", "TLS_CA_FILE", "/etc/hostname"),
     ("auth", "JWT_SECRET", ""), ("auth", "HASH_WORKERS", "-3"), ("auth", "DATABASE_URL", ""),
     ("auth", "IDENTITY_KEY", "short"), ("auth", "IDENTITY_KEY_PREVIOUS", "short"), ("auth", "SMTP_TLS", "maybe"),
     ("auth", "SMTP_URL", "ftp://localhost/"), ("auth", "MAIL_FROM", "nobody"), ("auth", "PUBLIC_URL", "localhost"),

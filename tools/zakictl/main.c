@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/own.h"
+#include "svc/trust.h"
 
 #include <sodium.h>
 
@@ -27,14 +28,17 @@ static int help_one(const struct command *c)
 	printf("zakictl %s: %s\n\nUsage: zakictl %s%s%s\n%s\nEnvironment:\n", c->name, c->summary,
 	       c->name, c->usage[0] ? " " : "", c->usage, c->help);
 	conf_help(c->conf, c->conf_count);
+	conf_help(trust_conf, TRUST_CONF_COUNT);
 	return EXIT_SUCCESS;
 }
 
 static int run(const struct command *c, int argc, char **argv)
 {
+	struct trust_conf trust;
 	struct err e = ERR_INIT;
 
-	if (c->run(argc, argv, &e) == 0)
+	if (conf_load(trust_conf, TRUST_CONF_COUNT, &trust, &e) == 0 &&
+	    trust_load(&trust, &e) == 0 && c->run(argc, argv, &e) == 0)
 		return EXIT_SUCCESS;
 	fprintf(stderr, "zakictl %s: %s%s%s\n", c->name, e.field, e.field[0] ? " " : "", e.msg);
 	return e.code == ERR_INVALID ? EXIT_USAGE : EXIT_FAILURE;
@@ -42,6 +46,7 @@ static int run(const struct command *c, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	trust_begin();
 	log_open("zakictl", LOG_ERR);
 	if (sodium_init() < 0)
 		return EXIT_FAILURE;

@@ -1,5 +1,7 @@
 #include "watch.h"
 
+#include "bus/bus.h"
+
 #define CONNECT_MS 2000
 
 /* clang-format off */
@@ -26,7 +28,7 @@ int watch_open(struct watch *w, struct err *e)
 		return -1;
 	s = natsOptions_Create(&o);
 	if (s == NATS_OK)
-		s = natsOptions_SetURL(o, w->nats_url);
+		s = bus_address(o, w->nats_url);
 	if (s == NATS_OK)
 		s = natsOptions_SetName(o, "zakictl");
 	if (s == NATS_OK)

@@ -311,7 +311,7 @@ class Stack(Wiring):
         """Brings the schema up to date through zakictl."""
         begin = time.monotonic()
         program = daemons.program(self.bin_dir, self.paths, "zakictl")
-        env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **self.settings.passed}
+        env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TLS_CA_FILE": self.settings.get("TLS_CA_FILE"), **self.settings.passed}
         values = {"DATABASE_URL": self.database_url()}
         env |= self.secrets.hand_over("zakictl", me(), values)
         done = subprocess.run([*self.prefix, str(program), "migrate"], env=env, cwd="/", check=False,

@@ -15,7 +15,7 @@ from .errors import StackError
 from .paths import write_private
 from .ports import DEFAULTS as PORT_DEFAULTS
 
-COMMON = ("NATS_URL", "BUS_KEY", "LOG_LEVEL", "BUS_WORKERS", "BUS_QUEUE_MAX")
+COMMON = ("NATS_URL", "TLS_CA_FILE", "BUS_KEY", "LOG_LEVEL", "BUS_WORKERS", "BUS_QUEUE_MAX")
 
 # What each daemon is given, and nothing else: a secret it has no use for it never sees.
 DAEMONS: dict[str, tuple[str, ...]] = {
