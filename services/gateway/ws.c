@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "ws_beat.h"
+#include "ws_call.h"
 #include "ws_events.h"
 #include "ws_gate.h"
 #include "ws_request.h"
@@ -409,10 +410,9 @@ static int io_make(struct ws *w, struct err *e)
 static void beat_first(struct ws *w)
 {
 	struct err e = ERR_INIT;
-	bool is_lost;
 
 	/* Before anyone listens; where Redis is away ws_beat goes on trying. */
-	if (ws_slots_beat(w->slots, &is_lost, &e) < 0)
+	if (ws_slots_begin(w->slots, &e) < 0)
 		log_warn("Redis is away, sockets will do without for now", "error", e.msg);
 }
 
@@ -426,8 +426,8 @@ int ws_start(struct app *app, struct ws **ret, struct err *e)
 	w->app = app;
 	w->io.epoll_fd = w->wake_fd = -1;
 	pthread_mutex_init(&w->lock, NULL);
-	if (ws_slots_new(app, &w->slots, e) < 0 || ws_topics_new(w, &w->topics, e) < 0 ||
-	    io_make(w, e) < 0)
+	if (ws_slots_new(app, &w->slots, e) < 0 ||
+	    ws_topics_new(w, ws_call_start, &w->topics, e) < 0 || io_make(w, e) < 0)
 		return -1;
 	beat_first(w);
 	if (ws_events_start(w, &w->events, e) < 0 || ws_gate_start(w, &w->gate, e) < 0)

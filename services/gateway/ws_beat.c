@@ -1,36 +1,59 @@
 #include "ws_beat.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "ws_slot.h"
 #include "ws_topics.h"
 
 #include <pthread.h>
 
 struct ws_beat {
-	pthread_mutex_t lock; /* guards is_stopping */
-	pthread_cond_t stopped;
+	pthread_mutex_t lock; /* guards is_stopping and is_done */
+	pthread_cond_t woken;
 	bool is_stopping;
+	bool is_done; /* the loop has run the task */
 
+	struct ws_task task;
 	struct ws *ws;
 	pthread_t thread;
 };
 
-/* The loop's thread. */
-static void forgotten(struct ws *w, struct ws_task *t)
+/* ---- the loop's thread ------------------------------------------------------------------------- */
+
+static void done(struct ws_task *t)
 {
-	ws_topics_resume_all(ws_topics_of(w));
-	free(t);
+	struct ws_beat *b = (struct ws_beat *)((char *)t - offsetof(struct ws_beat, task));
+
+	pthread_mutex_lock(&b->lock);
+	b->is_done = true;
+	pthread_cond_signal(&b->woken);
+	pthread_mutex_unlock(&b->lock);
 }
 
-static bool tell_loop(struct ws *w)
+static void deafen(struct ws *w, struct ws_task *t)
 {
-	struct ws_task *t = calloc(1, sizeof(*t));
+	ws_topics_deafen(ws_topics_of(w));
+	done(t);
+}
 
-	if (!t)
-		return false;
-	t->run = forgotten;
-	ws_post(w, t);
-	return true;
+static void listen_again(struct ws *w, struct ws_task *t)
+{
+	ws_topics_listen(ws_topics_of(w));
+	done(t);
+}
+
+/* ---- the beat's -------------------------------------------------------------------------------- */
+
+/* Waits for it: the loop itself never waits, and outlives the beat. */
+static void on_loop(struct ws_beat *b, void (*run)(struct ws *w, struct ws_task *t))
+{
+	b->is_done = false;
+	b->task.run = run;
+	ws_post(b->ws, &b->task);
+	pthread_mutex_lock(&b->lock);
+	while (!b->is_done)
+		pthread_cond_wait(&b->woken, &b->lock);
+	pthread_mutex_unlock(&b->lock);
 }
 
 /* Until the next beat; false: there is none. */
@@ -42,27 +65,35 @@ static bool nap(struct ws_beat *b)
 
 	pthread_mutex_lock(&b->lock);
 	while (!b->is_stopping)
-		if (pthread_cond_timedwait(&b->stopped, &b->lock, &until) != 0)
+		if (pthread_cond_timedwait(&b->woken, &b->lock, &until) != 0)
 			break;
 	go_on = !b->is_stopping;
 	pthread_mutex_unlock(&b->lock);
 	return go_on;
 }
 
+/*
+ * A key that is gone is made anew only when no event is sent any more: with the key what was registered
+ * since would count again, and an event of such a topic would come before those that were missed. While
+ * Redis is away it stays so, which costs nothing: then nothing is delivered to anybody. A crash leaves
+ * a key that ends by itself, or none.
+ */
 static void *run(void *ctx)
 {
 	struct ws_beat *b = ctx;
-	bool is_owed = false; /* the loop is yet to be told */
+	struct ws_slots *slots = ws_slots_of(b->ws);
+	bool is_lost = false;
 
 	while (nap(b)) {
 		struct err e = ERR_INIT;
-		bool is_lost = false;
 
-		/* While Redis is away there is nobody to tell; the next beat sees what it has forgotten. */
-		if (ws_slots_beat(ws_slots_of(b->ws), &is_lost, &e) == 0 && is_lost)
-			is_owed = true;
-		if (is_owed)
-			is_owed = !tell_loop(b->ws);
+		if (!is_lost && ws_slots_beat(slots, &is_lost, &e) == 0 && is_lost)
+			on_loop(b, deafen);
+		if (!is_lost || ws_slots_begin(slots, &e) < 0)
+			continue;
+		on_loop(b, listen_again);
+		is_lost = false;
+		log_warn("Redis had forgotten this gateway, its topics resume");
 	}
 	return NULL;
 }
@@ -78,10 +109,10 @@ int ws_beat_start(struct ws *w, struct ws_beat **ret, struct err *e)
 	pthread_mutex_init(&b->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&b->stopped, &attr);
+	pthread_cond_init(&b->woken, &attr);
 	pthread_condattr_destroy(&attr);
 	if (pthread_create(&b->thread, NULL, run, b) != 0) {
-		pthread_cond_destroy(&b->stopped);
+		pthread_cond_destroy(&b->woken);
 		pthread_mutex_destroy(&b->lock);
 		free(b);
 		return err_set(e, ERR_INTERNAL, "cannot start a thread");
@@ -96,10 +127,10 @@ void ws_beat_stop(struct ws_beat *b)
 		return;
 	pthread_mutex_lock(&b->lock);
 	b->is_stopping = true;
-	pthread_cond_signal(&b->stopped);
+	pthread_cond_signal(&b->woken);
 	pthread_mutex_unlock(&b->lock);
 	pthread_join(b->thread, NULL);
-	pthread_cond_destroy(&b->stopped);
+	pthread_cond_destroy(&b->woken);
 	pthread_mutex_destroy(&b->lock);
 	free(b);
 }

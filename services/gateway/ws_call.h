@@ -21,7 +21,8 @@ struct ws_call {
 	char topic[WS_TOPIC_SIZE];
 	char since[WS_POSITION_SIZE]; /* "": none */
 	struct bus_ctx ctx;
-	struct ws_client *client; /* held; only of WS_CALL_SUBSCRIBE */
+	struct ws_client *client;  /* held; only of WS_CALL_SUBSCRIBE */
+	unsigned long long losses; /* ws_topics.c's, when it was asked */
 
 	struct arena arena; /* of the reply */
 	struct rt_subscribed reply;

@@ -56,9 +56,10 @@ static void look(struct ws *w, struct ws_events *ev, unsigned long long reconnec
 {
 	bool has_lost = atomic_exchange(&ev->has_lost, false);
 
-	if (reconnects == ev->reconnects && !has_lost)
+	if (reconnects <= ev->reconnects && !has_lost)
 		return;
-	ev->reconnects = reconnects;
+	if (reconnects > ev->reconnects)
+		ev->reconnects = reconnects;
 	ws_topics_resume_all(ws_topics_of(w));
 	/* The end of a session may be what was missed. */
 	ws_check_all(w);

@@ -55,7 +55,8 @@ struct ws_slots {
 	_Atomic unsigned long long number; /* of the last socket */
 	_Atomic bool is_local;             /* Redis is away, and that was said */
 
-	char run_id[64]; /* of the Redis that was told that this gateway lives; the beating job's */
+	char run_id
+		[64]; /* of the Redis that was told that this gateway lives; the beat's thread's */
 };
 
 int ws_slots_new(struct app *app, struct ws_slots **ret, struct err *e)
@@ -227,19 +228,37 @@ static int run_id_of(struct redis *r, char ret[64], struct err *e)
 	return 0;
 }
 
-int ws_slots_beat(struct ws_slots *s, bool *ret_is_lost, struct err *e)
+static void key_of_gateway(const struct ws_slots *s, char ret[KEY_MAX])
 {
-	OWN(redis_reply) redisReply *before = NULL;
+	snprintf(ret, KEY_MAX, "zaki:rt:gateway:%s", bus_instance_id(s->app->bus));
+}
+
+int ws_slots_begin(struct ws_slots *s, struct err *e)
+{
+	OWN(redis_reply) redisReply *reply = NULL;
 	char key[KEY_MAX], run_id[64];
 
-	snprintf(key, sizeof(key), "zaki:rt:gateway:%s", bus_instance_id(s->app->bus));
+	key_of_gateway(s, key);
+	/* One that ends between the two is met again by the next beat. */
 	if (run_id_of(s->app->redis, run_id, e) < 0 ||
-	    REDIS_CALL(s->app->redis, &before, e, "SET", key, "1", "EX", TEXT(WS_BEAT_S), "GET") <
-	            0)
+	    REDIS_CALL(s->app->redis, &reply, e, "SET", key, "1", "EX", TEXT(WS_BEAT_S)) < 0)
+		return -1;
+	memcpy(s->run_id, run_id, sizeof(s->run_id));
+	return 0;
+}
+
+/* Never makes the key: what a time-out leaves open would be whether it had been lost. */
+int ws_slots_beat(struct ws_slots *s, bool *ret_is_lost, struct err *e)
+{
+	OWN(redis_reply) redisReply *reply = NULL;
+	char key[KEY_MAX], run_id[64];
+
+	key_of_gateway(s, key);
+	if (run_id_of(s->app->redis, run_id, e) < 0 ||
+	    REDIS_CALL(s->app->redis, &reply, e, "SET", key, "1", "EX", TEXT(WS_BEAT_S), "XX") < 0)
 		return -1;
 	/* A Redis that began anew from a file may know the gateway, but not its latest topics. */
-	*ret_is_lost = before->type == REDIS_REPLY_NIL || strcmp(run_id, s->run_id) != 0;
-	memcpy(s->run_id, run_id, sizeof(s->run_id));
+	*ret_is_lost = reply->type == REDIS_REPLY_NIL || strcmp(run_id, s->run_id) != 0;
 	return 0;
 }
 
@@ -249,7 +268,7 @@ void ws_slots_end(struct ws_slots *s)
 	struct err e = ERR_INIT;
 	char key[KEY_MAX];
 
-	snprintf(key, sizeof(key), "zaki:rt:gateway:%s", bus_instance_id(s->app->bus));
+	key_of_gateway(s, key);
 	if (REDIS_CALL(s->app->redis, &reply, &e, "DEL", key) < 0)
 		log_warn("Redis was not told that this gateway ends; it will see", "error", e.msg);
 }

@@ -31,8 +31,10 @@ void ws_slot_forget(struct ws_slots *s, const struct ws_person *p);
  * code when that cannot be told now. */
 int ws_slot_keep(struct ws_slots *s, const struct ws_person *p, struct err *e);
 
-/* Says that this gateway lives. *ret_is_lost: Redis had forgotten that it does, and with that what
- * it listens to. */
+/* Says that this gateway lives, from now on: events come. */
+int ws_slots_begin(struct ws_slots *s, struct err *e);
+/* Says that it still does. *ret_is_lost: Redis has forgotten that, and with it what it listens to, or is
+ * another one than before; ws_slots_begin() is due. */
 int ws_slots_beat(struct ws_slots *s, bool *ret_is_lost, struct err *e);
 /* Says that it does not any more. */
 void ws_slots_end(struct ws_slots *s);

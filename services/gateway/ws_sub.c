@@ -1,4 +1,6 @@
-#include "ws_sub.h"
+#include "ws_topic.h"
+
+#include "base/clock.h"
 
 struct ws_held {
 	struct ws_held *next;
@@ -17,6 +19,53 @@ void ws_sub_clear(struct ws_sub *s)
 	}
 	s->last_held = NULL;
 	s->held = s->held_bytes = 0;
+}
+
+struct ws_sub *ws_sub_find(const struct ws_client *c, const char *topic)
+{
+	struct ws_sub *s = c->subs;
+
+	while (s && strcmp(s->topic->name, topic) != 0)
+		s = s->next_of_client;
+	return s;
+}
+
+struct ws_sub *ws_sub_new(struct ws_client *c, struct ws_topic *topic)
+{
+	struct ws_sub *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->client = c;
+	s->topic = topic;
+	s->next_of_client = c->subs;
+	c->subs = s;
+	c->sub_count++;
+	s->next = topic->subs;
+	if (s->next)
+		s->next->prev = s;
+	topic->subs = s;
+	return s;
+}
+
+void ws_sub_free(struct ws_sub *s)
+{
+	struct ws_sub **at = &s->client->subs;
+
+	while (*at != s)
+		at = &(*at)->next_of_client;
+	*at = s->next_of_client;
+	s->client->sub_count--;
+	if (s->next)
+		s->next->prev = s->prev;
+	if (s->prev)
+		s->prev->next = s->next;
+	else
+		s->topic->subs = s->next;
+	if (!s->topic->subs)
+		s->topic->idle_ms = clock_mono_ms() + WS_TOPIC_IDLE_MS;
+	ws_sub_clear(s);
+	free(s);
 }
 
 static void hold(struct ws_sub *s, const struct ws_position *at, struct ws_text *text)
@@ -60,10 +109,14 @@ void ws_sub_replay(struct ws_sub *s, const struct ws_position *at, struct ws_tex
 	ws_client_send(s->client, ws_text_hold(text));
 }
 
-void ws_sub_go_live(struct ws_sub *s, const struct ws_position *p)
+void ws_sub_has(struct ws_sub *s, const struct ws_position *p)
 {
 	if (!ws_position_covers(&s->last, p))
 		s->last = *p;
+}
+
+void ws_sub_go_live(struct ws_sub *s)
+{
 	s->state = SUB_LIVE;
 	for (struct ws_held *h = s->first; h; h = h->next)
 		ws_sub_event(s, &h->at, h->text);

@@ -25,14 +25,22 @@ struct ws_sub {
 	size_t held, held_bytes;
 };
 
+/* The client's, or NULL. */
+struct ws_sub *ws_sub_find(const struct ws_client *c, const char *topic);
+struct ws_sub *ws_sub_new(struct ws_client *c, struct ws_topic *topic); /* NULL: out of memory */
+void ws_sub_free(struct ws_sub *s);
+
 /* An event that is no older than what it has: sent, or held. text is the caller's. */
 void ws_sub_event(struct ws_sub *s, const struct ws_position *at, struct ws_text *text);
 
 /* The same out of an answer, which comes before all that is held. */
 void ws_sub_replay(struct ws_sub *s, const struct ws_position *at, struct ws_text *text);
 
-/* It has all up to p: what is held follows. */
-void ws_sub_go_live(struct ws_sub *s, const struct ws_position *p);
+/* It has all up to p. */
+void ws_sub_has(struct ws_sub *s, const struct ws_position *p);
+
+/* What is held follows, and then what comes. */
+void ws_sub_go_live(struct ws_sub *s);
 
 void ws_sub_clear(struct ws_sub *s); /* forgets what is held */
 

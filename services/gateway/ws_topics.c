@@ -3,123 +3,40 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "ws_call.h"
-#include "ws_sub.h"
+#include "ws_topic.h"
 
-#define BUCKETS     4096
 #define QUIET_BYTES 65536 /* a client that waits for no more than this has its next turn */
-#define IDLE_MS     3000  /* a topic that nobody listens to is kept, for those who come back */
 #define RETRY_MS    1000
-#define RESUMES_MAX 64 /* topics resumed at once */
-
-struct ws_topic {
-	struct ws_topic *next;
-	struct ws_sub *subs;
-	char name[WS_TOPIC_SIZE];
-	unsigned calls;     /* subscriptions of it that are being asked for */
-	bool is_registered; /* realtime-fanout may know that we listen */
-	bool is_releasing;
-	bool must_resume, is_resuming;
-	long long idle_ms; /* monotonic; since when nobody listens, or when to try again */
-};
+#define SETTLE_MS   3000 /* after it was given up, a call has been dropped or is done with */
+#define RESUMES_MAX 64   /* topics resumed at once */
 
 struct ws_topics {
 	struct ws *ws;
+	ws_topics_ask *ask;
 	unsigned resuming;
-	struct ws_topic *buckets[BUCKETS];
+	bool is_deaf;
+	unsigned long long losses; /* times that events may have been missed */
+	size_t turn;               /* the bucket that is next to resume */
+	struct ws_topic_table table;
 };
 
-int ws_topics_new(struct ws *w, struct ws_topics **ret, struct err *e)
+int ws_topics_new(struct ws *w, ws_topics_ask *ask, struct ws_topics **ret, struct err *e)
 {
 	struct ws_topics *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	t->ws = w;
+	t->ask = ask;
 	*ret = t;
 	return 0;
 }
 
 void ws_topics_free(struct ws_topics *t)
 {
-	for (size_t i = 0; t && i < BUCKETS; i++) {
-		while (t->buckets[i]) {
-			struct ws_topic *topic = t->buckets[i];
-
-			t->buckets[i] = topic->next;
-			free(topic);
-		}
-	}
+	if (t)
+		ws_topic_table_done(&t->table);
 	free(t);
-}
-
-/* Where the topic is, or would be. Its name ends in a random UUID. */
-static struct ws_topic **find(struct ws_topics *t, const char *name)
-{
-	unsigned long hash = 5381;
-	struct ws_topic **at;
-
-	for (const char *c = name; *c; c++)
-		hash = hash * 33 + (unsigned char)*c;
-	at = &t->buckets[hash % BUCKETS];
-	while (*at && strcmp((*at)->name, name) != 0)
-		at = &(*at)->next;
-	return at;
-}
-
-static struct ws_topic *find_or_make(struct ws_topics *t, const char *name)
-{
-	struct ws_topic **at = find(t, name);
-
-	if (!*at && (*at = calloc(1, sizeof(**at))))
-		snprintf((*at)->name, sizeof((*at)->name), "%s", name);
-	return *at;
-}
-
-static struct ws_sub *sub_find(const struct ws_client *c, const char *topic)
-{
-	struct ws_sub *s = c->subs;
-
-	while (s && strcmp(s->topic->name, topic) != 0)
-		s = s->next_of_client;
-	return s;
-}
-
-static struct ws_sub *sub_new(struct ws_client *c, struct ws_topic *topic)
-{
-	struct ws_sub *s = calloc(1, sizeof(*s));
-
-	if (!s)
-		return NULL;
-	s->client = c;
-	s->topic = topic;
-	s->next_of_client = c->subs;
-	c->subs = s;
-	c->sub_count++;
-	s->next = topic->subs;
-	if (s->next)
-		s->next->prev = s;
-	topic->subs = s;
-	return s;
-}
-
-static void sub_free(struct ws_sub *s)
-{
-	struct ws_sub **at = &s->client->subs;
-
-	while (*at != s)
-		at = &(*at)->next_of_client;
-	*at = s->next_of_client;
-	s->client->sub_count--;
-	if (s->next)
-		s->next->prev = s->prev;
-	if (s->prev)
-		s->prev->next = s->next;
-	else
-		s->topic->subs = s->next;
-	if (!s->topic->subs)
-		s->topic->idle_ms = clock_mono_ms() + IDLE_MS;
-	ws_sub_clear(s);
-	free(s);
 }
 
 static void say(struct ws_client *c, const char *event, const char *topic, const char *trace_id)
@@ -132,16 +49,16 @@ static void say(struct ws_client *c, const char *event, const char *topic, const
 static void call_for(struct ws_topics *t, struct ws_sub *s)
 {
 	struct ws_client *c = s->client;
-	struct ws_call call = { .kind = WS_CALL_SUBSCRIBE, .client = c };
+	struct ws_call call = { .kind = WS_CALL_SUBSCRIBE, .client = c, .losses = t->losses };
 	struct err e = ERR_INIT;
 
 	memcpy(call.topic, s->topic->name, sizeof(call.topic));
 	memcpy(call.since, s->since, sizeof(call.since));
 	call.ctx = ws_person_ctx(&c->person, s->trace_id);
-	if (!ws_call_start(t->ws, &call)) {
+	if (!t->ask(t->ws, &call)) {
 		err_busy(&e, ERR_UNAVAILABLE, 1, "too much to do");
 		ws_client_send_error(c, s->topic->name, s->trace_id, &e);
-		sub_free(s);
+		ws_sub_free(s);
 		return;
 	}
 	s->state = SUB_CALLING;
@@ -167,26 +84,27 @@ void ws_topics_go_on(struct ws_topics *t, struct ws_client *c)
 void ws_topics_subscribe(struct ws_topics *t, struct ws_client *c, const struct ws_frame *f,
                          const char *trace_id)
 {
-	struct ws_sub *s = sub_find(c, f->topic);
+	struct ws_sub *s = ws_sub_find(c, f->topic);
 	struct ws_topic *topic;
 	struct err e = ERR_INIT;
 
-	if (s && s->state != SUB_LIVE)
+	if (s && (s->state == SUB_WANTED || s->state == SUB_CALLING))
 		return; /* its answer is on the way */
 	if (!s && c->sub_count == WS_TOPICS_MAX) {
 		err_set(&e, ERR_QUOTA, "a socket may listen to %d topics", WS_TOPICS_MAX);
 		ws_client_send_error(c, f->topic, trace_id, &e);
 		return;
 	}
-	topic = s ? s->topic : find_or_make(t, f->topic);
+	topic = s ? s->topic : ws_topic_make(&t->table, f->topic);
 	if (!s && topic)
-		s = sub_new(c, topic);
+		s = ws_sub_new(c, topic);
 	if (!s) {
 		err_set(&e, ERR_INTERNAL, "out of memory");
 		ws_client_send_error(c, f->topic, trace_id, &e);
 		return;
 	}
 	s->state = SUB_WANTED;
+	ws_sub_clear(s);
 	memcpy(s->since, f->since, sizeof(s->since));
 	snprintf(s->trace_id, sizeof(s->trace_id), "%s", trace_id);
 	/* What it asks for again is sent again. */
@@ -203,16 +121,16 @@ void ws_topics_unsubscribe(struct ws_topics *t, struct ws_client *c, const char 
 	struct ws_sub *s;
 
 	if (topic[0]) {
-		s = sub_find(c, topic);
+		s = ws_sub_find(c, topic);
 		if (s)
-			sub_free(s);
+			ws_sub_free(s);
 		say(c, "unsubscribed", topic, trace_id);
 	} else if (!c->subs) {
 		say(c, "unsubscribed", NULL, trace_id);
 	}
 	while (!topic[0] && c->subs) {
 		memcpy(name, c->subs->topic->name, sizeof(name));
-		sub_free(c->subs);
+		ws_sub_free(c->subs);
 		say(c, "unsubscribed", name, trace_id);
 	}
 	ws_topics_go_on(t, c);
@@ -222,21 +140,26 @@ void ws_topics_leave(struct ws_topics *t, struct ws_client *c)
 {
 	(void)t;
 	while (c->subs)
-		sub_free(c->subs);
+		ws_sub_free(c->subs);
 }
 
 void ws_topics_event(struct ws_topics *t, const char *topic, const struct ws_position *at,
                      struct ws_text *text)
 {
-	struct ws_topic *found = *find(t, topic);
+	struct ws_topic *found = *ws_topic_find(&t->table, topic);
 
 	for (struct ws_sub *s = found ? found->subs : NULL; s; s = s->next)
 		ws_sub_event(s, at, text);
+	/* A call that we had given up was heard later: what is sent for nobody is given up, too. */
+	if (!found && (found = ws_topic_make(&t->table, topic)))
+		found->idle_ms = clock_mono_ms() + WS_TOPIC_IDLE_MS;
+	if (found)
+		found->is_registered = true;
 }
 
 void ws_topics_over(struct ws_topics *t, const char *topic)
 {
-	struct ws_topic *found = *find(t, topic);
+	struct ws_topic *found = *ws_topic_find(&t->table, topic);
 	struct bus_ctx ctx = { .trace_id = "" };
 	struct ws_sub *next;
 
@@ -247,42 +170,133 @@ void ws_topics_over(struct ws_topics *t, const char *topic)
 		if (s->state != SUB_LIVE)
 			continue;
 		say(s->client, "unsubscribed", topic, ctx.trace_id);
-		sub_free(s);
+		ws_sub_free(s);
 	}
+}
+
+/* ---- what was missed ----------------------------------------------------------------------------- */
+
+static void resume_later(struct ws_sub *s)
+{
+	s->state = SUB_RESUMING;
+	s->topic->must_resume = true;
+	s->topic->idle_ms = 0;
+}
+
+/* As of the one that has the least; what others have already they are not sent again. */
+static void resume(struct ws_topics *t, struct ws_topic *topic)
+{
+	struct ws_call call = { .kind = WS_CALL_RESUME, .losses = t->losses };
+	const struct ws_sub *least = NULL;
+
+	for (const struct ws_sub *s = topic->subs; s; s = s->next)
+		if (s->state == SUB_RESUMING &&
+		    (!least || ws_position_covers(&least->last, &s->last)))
+			least = s;
+	topic->must_resume = false;
+	if (!least)
+		return;
+	memcpy(call.topic, topic->name, sizeof(call.topic));
+	ws_position_text(&least->last, call.since);
+	call.ctx = ws_person_ctx(&least->client->person, "");
+	bus_trace_begin(&call.ctx);
+	topic->is_resuming = t->ask(t->ws, &call);
+	topic->must_resume = !topic->is_resuming;
+	t->resuming += topic->is_resuming;
+}
+
+static bool may_resume(const struct ws_topic *topic, long long now_ms)
+{
+	return topic->must_resume && topic->subs && !topic->is_resuming && !topic->is_releasing &&
+	       now_ms >= topic->idle_ms;
+}
+
+/* The others have their turn when one is answered. */
+static void resume_some(struct ws_topics *t, long long now_ms)
+{
+	for (size_t i = 0; i < WS_TOPIC_BUCKETS && !t->is_deaf && t->resuming < RESUMES_MAX; i++) {
+		t->turn = (t->turn + 1) % WS_TOPIC_BUCKETS;
+		for (struct ws_topic *topic = t->table.buckets[t->turn]; topic; topic = topic->next)
+			if (may_resume(topic, now_ms))
+				resume(t, topic);
+	}
+}
+
+/* One that is asked for now resumes after its answer, and one that resumes does so again. */
+void ws_topics_resume_all(struct ws_topics *t)
+{
+	t->losses++;
+	for (size_t i = 0; i < WS_TOPIC_BUCKETS; i++)
+		for (struct ws_topic *topic = t->table.buckets[i]; topic; topic = topic->next)
+			for (struct ws_sub *s = topic->subs; s; s = s->next)
+				if (s->state == SUB_LIVE)
+					resume_later(s);
+	resume_some(t, clock_mono_ms());
+}
+
+void ws_topics_deafen(struct ws_topics *t)
+{
+	t->is_deaf = true;
+	ws_topics_resume_all(t);
+}
+
+void ws_topics_listen(struct ws_topics *t)
+{
+	t->is_deaf = false;
+	/* What was asked for meanwhile may have been forgotten, too. */
+	t->losses++;
+	resume_some(t, clock_mono_ms());
 }
 
 /* ---- answers ----------------------------------------------------------------------------------- */
 
-static void replay_one(const cJSON *frame, struct ws_sub *only, struct ws_topic *topic)
+/* Who hears what was missed: one, or all of the topic that resume and have what came up to since. One
+ * that has less came to it after the question. */
+struct audience {
+	struct ws_sub *only;
+	struct ws_topic *topic;
+	struct ws_position since;
+};
+
+static bool is_among(const struct audience *to, const struct ws_sub *s)
+{
+	return s->state == SUB_RESUMING && ws_position_covers(&s->last, &to->since);
+}
+
+static void replay_to(struct ws_sub *s, const struct ws_position *at, struct ws_text *text)
+{
+	if (text)
+		ws_sub_replay(s, at, text);
+	else
+		ws_client_send(s->client, NULL); /* out of memory: nothing follows what it lacks */
+}
+
+static void replay_one(const cJSON *frame, const struct audience *to)
 {
 	const char *position = json_text(frame, "position");
 	OWN(json_text) char *printed = cJSON_PrintUnformatted(frame);
 	OWN(ws_text) struct ws_text *text = NULL;
 	struct ws_position at;
 
-	if (!printed || !position || !ws_position_parse(position, &at) ||
-	    !(text = ws_text_new(printed, strlen(printed))))
+	if (!position || !ws_position_parse(position, &at))
 		return;
-	if (only) {
-		ws_sub_replay(only, &at, text);
+	text = printed ? ws_text_new(printed, strlen(printed)) : NULL;
+	if (to->only) {
+		replay_to(to->only, &at, text);
 		return;
 	}
-	for (struct ws_sub *s = topic->subs; s; s = s->next)
-		if (s->state == SUB_RESUMING)
-			ws_sub_replay(s, &at, text);
+	for (struct ws_sub *s = to->topic->subs; s; s = s->next)
+		if (is_among(to, s))
+			replay_to(s, &at, text);
 }
 
-/* Frames that were missed, in order: to one, or to all of the topic that resume. */
-static void replay(const char *events, struct ws_sub *only, struct ws_topic *topic)
+/* Frames that were missed, in order. */
+static void replay(const cJSON *events, const struct audience *to)
 {
-	OWN(json) cJSON *list = NULL;
 	const cJSON *frame;
-	struct err e = ERR_INIT;
 
-	if (!events || json_parse(events, strlen(events), &list, &e) < 0)
-		return;
-	cJSON_ArrayForEach(frame, list)
-		replay_one(frame, only, topic);
+	cJSON_ArrayForEach(frame, events)
+		replay_one(frame, to);
 }
 
 /* The state as of the answer; and where what came before it cannot be told, that. */
@@ -304,14 +318,32 @@ static void send_state(struct ws_sub *s, const struct ws_call *call, const char 
 	s->last = (struct ws_position){ "", 0 };
 }
 
-static bool position_of(const struct ws_call *call, struct ws_position *ret)
+/* What an answer without an error says; what cannot be understood is none. *ret_events stays NULL where
+ * there is none to tell. */
+static bool answer_read(struct ws_call *call, struct ws_position *ret_at, cJSON **ret_events)
 {
-	return call->err.code == ERR_NONE && ws_position_parse(call->reply.position, ret);
+	const char *events = call->reply.events;
+
+	if (call->err.code != ERR_NONE)
+		return false;
+	if (!ws_position_parse(call->reply.position, ret_at))
+		return err_set(&call->err, ERR_INTERNAL, "no position in the answer") == 0;
+	return call->reply.resync || !events ||
+	       json_parse(events, strlen(events), ret_events, &call->err) == 0;
+}
+
+/* Whether what the call registered holds: nothing may have been missed since it was asked for. Else an
+ * event may be missing between its answer and what comes now. */
+static bool is_believed(const struct ws_topics *t, const struct ws_call *call)
+{
+	return !t->is_deaf && call->losses == t->losses;
 }
 
 static void on_subscribed(struct ws_topics *t, struct ws_topic *topic, struct ws_call *call)
 {
-	struct ws_sub *s = sub_find(call->client, call->topic);
+	struct ws_sub *s = ws_sub_find(call->client, call->topic);
+	const struct audience only = { .only = s };
+	OWN(json) cJSON *events = NULL;
 	struct ws_position at;
 
 	topic->calls--;
@@ -319,15 +351,17 @@ static void on_subscribed(struct ws_topics *t, struct ws_topic *topic, struct ws
 	/* A time-out leaves open whether it was heard. */
 	topic->is_registered |= call->err.code == ERR_NONE || err_http(call->err.code) >= 500;
 	if (s && s->state == SUB_CALLING) {
-		if (position_of(call, &at)) {
+		if (answer_read(call, &at, &events)) {
 			send_state(s, call, s->since);
-			replay(call->reply.events, s, topic);
-			ws_sub_go_live(s, &at);
+			replay(events, &only);
+			ws_sub_has(s, &at);
+			if (is_believed(t, call))
+				ws_sub_go_live(s);
+			else
+				resume_later(s);
 		} else {
-			if (call->err.code == ERR_NONE)
-				err_set(&call->err, ERR_INTERNAL, "no position in the answer");
 			ws_client_send_error(s->client, call->topic, s->trace_id, &call->err);
-			sub_free(s);
+			ws_sub_free(s);
 		}
 	}
 	ws_topics_go_on(t, call->client);
@@ -335,49 +369,68 @@ static void on_subscribed(struct ws_topics *t, struct ws_topic *topic, struct ws
 
 static void on_resumed(struct ws_topics *t, struct ws_topic *topic, struct ws_call *call)
 {
+	struct audience all = { .topic = topic };
+	OWN(json) cJSON *events = NULL;
 	struct ws_position at;
 	struct ws_sub *s, *next;
 
 	topic->is_resuming = false;
 	t->resuming--;
-	if (!position_of(call, &at) && call->err.code != ERR_NOT_FOUND) {
+	if (!is_believed(t, call) || !ws_position_parse(call->since, &all.since)) {
+		topic->must_resume = true;
+		return;
+	}
+	if (!answer_read(call, &at, &events) && call->err.code != ERR_NOT_FOUND) {
 		topic->must_resume = true;
 		topic->idle_ms = clock_mono_ms() + RETRY_MS;
 		return;
 	}
-	if (call->err.code == ERR_NONE && !call->reply.resync)
-		replay(call->reply.events, NULL, topic);
+	replay(events, &all);
 	for (s = topic->subs; s; s = next) {
 		next = s->next;
-		if (s->state != SUB_RESUMING)
+		topic->must_resume |= s->state == SUB_RESUMING && !is_among(&all, s);
+		if (!is_among(&all, s))
 			continue;
 		if (call->err.code != ERR_NONE) {
 			ws_client_send_error(s->client, call->topic, call->ctx.trace_id,
 			                     &call->err);
-			sub_free(s);
+			ws_sub_free(s);
 			continue;
 		}
 		if (call->reply.resync)
 			send_state(s, call, call->since);
-		ws_sub_go_live(s, &at);
+		ws_sub_has(s, &at);
+		ws_sub_go_live(s);
 	}
 }
 
-static void on_released(struct ws_topics *t, struct ws_topic *topic, const struct ws_call *call)
+/* Those that had to wait may ask now. */
+static void release_done(struct ws_topics *t, struct ws_topic *topic)
 {
 	topic->is_releasing = false;
-	topic->is_registered = call->err.code != ERR_NONE;
-	topic->idle_ms = clock_mono_ms() + IDLE_MS;
+	topic->settled_ms = 0;
 	for (struct ws_sub *s = topic->subs, *next; s; s = next) {
 		next = s->next;
 		ws_topics_go_on(t, s->client);
 	}
 }
 
+/* One that failed may still be done: to what is asked for meanwhile it would put an end that nobody
+ * learns of. */
+static void on_released(struct ws_topics *t, struct ws_topic *topic, const struct ws_call *call)
+{
+	topic->is_registered = call->err.code != ERR_NONE;
+	topic->idle_ms = clock_mono_ms() + WS_TOPIC_IDLE_MS;
+	if (call->err.code == ERR_NONE)
+		release_done(t, topic);
+	else
+		topic->settled_ms = clock_mono_ms() + SETTLE_MS;
+}
+
 void ws_topics_answer(struct ws_topics *t, struct ws_call *call)
 {
 	/* One with a call under way is never removed. */
-	struct ws_topic *topic = *find(t, call->topic);
+	struct ws_topic *topic = *ws_topic_find(&t->table, call->topic);
 
 	assert(topic);
 	switch (call->kind) {
@@ -386,6 +439,7 @@ void ws_topics_answer(struct ws_topics *t, struct ws_call *call)
 		break;
 	case WS_CALL_RESUME:
 		on_resumed(t, topic, call);
+		resume_some(t, clock_mono_ms());
 		break;
 	case WS_CALL_RELEASE:
 		on_released(t, topic, call);
@@ -395,50 +449,13 @@ void ws_topics_answer(struct ws_topics *t, struct ws_call *call)
 
 /* ---- what waits for its time ------------------------------------------------------------------- */
 
-void ws_topics_resume_all(struct ws_topics *t)
-{
-	for (size_t i = 0; i < BUCKETS; i++) {
-		for (struct ws_topic *topic = t->buckets[i]; topic; topic = topic->next) {
-			for (struct ws_sub *s = topic->subs; s; s = s->next) {
-				if (s->state != SUB_LIVE)
-					continue;
-				s->state = SUB_RESUMING;
-				topic->must_resume = true;
-				topic->idle_ms = 0;
-			}
-		}
-	}
-}
-
-/* As of the one that has the least; what others have already they are not sent again. */
-static void resume(struct ws_topics *t, struct ws_topic *topic)
-{
-	struct ws_call call = { .kind = WS_CALL_RESUME };
-	const struct ws_sub *least = NULL;
-
-	for (const struct ws_sub *s = topic->subs; s; s = s->next)
-		if (s->state == SUB_RESUMING &&
-		    (!least || ws_position_covers(&least->last, &s->last)))
-			least = s;
-	topic->must_resume = false;
-	if (!least)
-		return;
-	memcpy(call.topic, topic->name, sizeof(call.topic));
-	ws_position_text(&least->last, call.since);
-	call.ctx = ws_person_ctx(&least->client->person, "");
-	bus_trace_begin(&call.ctx);
-	topic->is_resuming = ws_call_start(t->ws, &call);
-	topic->must_resume = !topic->is_resuming;
-	t->resuming += topic->is_resuming;
-}
-
 static void release(struct ws_topics *t, struct ws_topic *topic)
 {
 	struct ws_call call = { .kind = WS_CALL_RELEASE };
 
 	memcpy(call.topic, topic->name, sizeof(call.topic));
 	bus_trace_begin(&call.ctx);
-	topic->is_releasing = ws_call_start(t->ws, &call);
+	topic->is_releasing = t->ask(t->ws, &call);
 }
 
 /* true: it is gone. */
@@ -446,13 +463,10 @@ static bool topic_tick(struct ws_topics *t, struct ws_topic **at, long long now_
 {
 	struct ws_topic *topic = *at;
 
+	if (topic->is_releasing && topic->settled_ms && now_ms >= topic->settled_ms)
+		release_done(t, topic);
 	if (topic->is_releasing || topic->is_resuming || now_ms < topic->idle_ms)
 		return false;
-	if (topic->must_resume && topic->subs) {
-		if (t->resuming < RESUMES_MAX)
-			resume(t, topic);
-		return false;
-	}
 	if (topic->subs || topic->calls > 0)
 		return false;
 	if (topic->is_registered) {
@@ -466,8 +480,9 @@ static bool topic_tick(struct ws_topics *t, struct ws_topic **at, long long now_
 
 void ws_topics_tick(struct ws_topics *t, long long now_ms)
 {
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct ws_topic **at = &t->buckets[i]; *at;)
+	for (size_t i = 0; i < WS_TOPIC_BUCKETS; i++)
+		for (struct ws_topic **at = &t->table.buckets[i]; *at;)
 			if (!topic_tick(t, at, now_ms))
 				at = &(*at)->next;
+	resume_some(t, now_ms);
 }

@@ -11,15 +11,20 @@
  *	CALLING   realtime-fanout is asked; events that come are held
  *	LIVE      `subscribed` was sent, with the state as of a position; events past it follow
  *	RESUMING  events may have been missed (the bus was away, or Redis forgot us); what comes is
- *	          held until realtime-fanout has told what was missed
+ *	          held until realtime-fanout has told what was missed. A call that was under way then
+ *	          may have registered what is forgotten since: its answer counts, and RESUMING follows
  *
  * Per subscription nothing up to the position it has is ever sent again, so that no event comes
  * twice, and what is held comes after what was before it, so that they come in order. The loop's
  * thread.
  */
 struct ws_topics;
+struct ws_call;
 
-int ws_topics_new(struct ws *w, struct ws_topics **ret, struct err *e);
+/* Asks: ws_call_start(). */
+typedef bool ws_topics_ask(struct ws *w, const struct ws_call *what);
+
+int ws_topics_new(struct ws *w, ws_topics_ask *ask, struct ws_topics **ret, struct err *e);
 void ws_topics_free(struct ws_topics *t); /* NULL is fine; no client is left */
 
 void ws_topics_subscribe(struct ws_topics *t, struct ws_client *c, const struct ws_frame *f,
@@ -43,11 +48,18 @@ void ws_topics_over(struct ws_topics *t, const char *topic);
 /* Events may have been missed from now on back to each one's last position. */
 void ws_topics_resume_all(struct ws_topics *t);
 
+/*
+ * Redis has forgotten this gateway, so that no event comes: after deafen, none that does is sent, and
+ * nothing resumes until listen. In between ws_beat.c makes it known again. A topic that is registered
+ * anew at that moment would else bring an event before those that were missed.
+ */
+void ws_topics_deafen(struct ws_topics *t);
+void ws_topics_listen(struct ws_topics *t);
+
 /* Every second: what waits for its time. */
 void ws_topics_tick(struct ws_topics *t, long long now_ms);
 
 /* What a call brought: ws_call.c. */
-struct ws_call;
 void ws_topics_answer(struct ws_topics *t, struct ws_call *call);
 
 #endif

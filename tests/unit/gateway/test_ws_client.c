@@ -245,32 +245,13 @@ static void no_event_comes_twice_or_late(void **state)
 	event(&s, 11);
 	assert_string_equal(flush(c), "");
 	ws_client_send(c, text("subscribed"));
-	ws_sub_go_live(&s, &at);
+	ws_sub_has(&s, &at);
+	ws_sub_go_live(&s);
 	event(&s, 12);
 	event(&s, 13);
 	event(&s, 10);
 	assert_string_equal(flush(c), "subscribed 11 12 13 ");
 	assert_int_equal(s.held, 0);
-}
-
-static void what_was_missed_comes_before_what_was_held(void **state)
-{
-	OWN(client) struct ws_client *c = make();
-	struct ws_sub s = { .client = c, .state = SUB_LIVE, .last = { "0123abcd", 5 } };
-	const struct ws_position seven = { "0123abcd", 7 };
-
-	(void)state;
-	s.state = SUB_RESUMING;
-	event(&s, 8);
-	for (unsigned long long i = 4; i <= 7; i++) {
-		const struct ws_position p = { "0123abcd", i };
-		OWN(ws_text) struct ws_text *t = text(i == 6 ? "six" : i == 7 ? "seven" : "again");
-
-		ws_sub_replay(&s, &p, t);
-	}
-	ws_sub_go_live(&s, &seven);
-	event(&s, 9);
-	assert_string_equal(flush(c), "six seven 8 9 ");
 }
 
 static void a_stream_that_was_made_anew_begins_at_its_first(void **state)
@@ -482,7 +463,6 @@ int main(void)
 		cmocka_unit_test(one_that_takes_all_is_not_cut),
 		cmocka_unit_test(bytes_count_as_well),
 		cmocka_unit_test(no_event_comes_twice_or_late),
-		cmocka_unit_test(what_was_missed_comes_before_what_was_held),
 		cmocka_unit_test(a_stream_that_was_made_anew_begins_at_its_first),
 		cmocka_unit_test(what_is_held_has_a_limit),
 		cmocka_unit_test(a_frame_that_is_half_out_is_finished_before_the_close),
