@@ -46,8 +46,9 @@ int once_begin(struct pg_conn *c, const struct once_ask *ask, struct arena *a,
 int once_finish(struct pg_conn *c, const struct once_ask *ask, const struct once_answer *answer,
                 const char *about, struct err *e);
 
-/* What a claim has made, noted in the transaction that makes it: where the process dies before it has
- * kept its answer, whoever takes the claim over finds it and need not refuse to make it again. */
+/* What a claim has made (an account, a key: its id), noted in the transaction that makes it: where the
+ * process dies before it has kept its answer, whoever takes the claim over finds it and need not refuse to
+ * make it again. */
 int once_note(struct pg_conn *c, const struct once_ask *ask, const char *about, struct err *e);
 int once_made(struct pg_conn *c, const struct once_ask *ask, char ret[UUID_SIZE], struct err *e);
 

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.disturbs,
 
 # A deletion passes these; the others have tests of their own (test_mail.py, and below).
 AUTH_POINTS = [p for p in fault_points("auth") if p.startswith("delete_user.")]
-AUTH_OTHERS = {"register.created", "mail.leased", "mail.linked", "mail.sent"}
+AUTH_OTHERS = {"register.created", "api_key.created", "mail.leased", "mail.linked", "mail.sent"}
 # instance-manager names most of its points "<operation>.<step>" as it goes; which of them a journey
 # passes. test_every_point_is_here holds this against the sources.
 STEPS = {
@@ -444,6 +444,27 @@ def test_auth_dies_between_an_account_and_its_answer(suite: Suite) -> None:
         same = expect(suite.api.post("/auth/register", body, headers=key), 201)
     assert same == again
     assert len(suite.sql("SELECT 1 FROM users WHERE email = %s", body["email"])) == 1
+
+
+def test_auth_dies_between_an_api_key_and_its_answer(suite: Suite) -> None:
+    """Nobody was shown that key: the same request under the same key gets another in its place."""
+    person = Person.new(suite.api)
+    once, key, body = arm(suite, "auth", "api_key.created"), idempotency(), {"name": "from afar", "scope": "read"}
+    with Reviver(suite, "auth"):
+        first = person.api.post("/users/me/api-keys", body, headers=key)
+        assert first.status in (503, 504) and once.exists(), first
+        wait_until(lambda: suite.api.get("/health").status == 200, 30)
+        lost = [k["id"] for k in Stubborn(person.api).call("GET", "/users/me/api-keys").data["items"]]
+        suite.sql("UPDATE idempotency_auth SET claimed_at = claimed_at - interval '1 hour' WHERE key = %s",
+                  key["Idempotency-Key"])
+        made = Stubborn(person.api).call("POST", "/users/me/api-keys", body, headers=key, good=(201,)).data
+        expect(suite.api.as_user(made["key"]).get("/users/me"), 200)
+        same = expect(person.api.post("/users/me/api-keys", body, headers=key), 201)
+    assert same == made
+    kept = [k["id"] for k in expect(person.api.get("/users/me/api-keys"), 200)["items"]]
+    assert len(lost) == 1 and kept == [made["api_key"]["id"]] != lost
+    told = [a["action"] for a in expect(person.api.get("/users/me/audit"), 200)["items"]]
+    assert told.count("api_key_created") == 2 and told.count("api_key_revoked") == 1, told
 
 
 def gone(suite: Suite, person: Person) -> bool:
