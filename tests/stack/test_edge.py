@@ -8,11 +8,13 @@ import http.server
 import json
 import socket
 import threading
+from pathlib import Path
 from typing import Iterator
 
 import pytest
 
 from stack import Stack, temp_state_dir
+from stack import edge as stack_edge
 from stack.edge import site
 
 SECRETS = {"token": "TOKEN-MUST-NOT-SHOW", "ticket": "TICKET-MUST-NOT-SHOW"}
@@ -35,6 +37,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
         body = json.dumps(what).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("Set-Cookie", "__Host-zaki_refresh=ANSWER-MUST-NOT-SHOW")
         self.end_headers()
         self.wfile.write(body)
 
@@ -122,6 +125,36 @@ def test_a_part_that_is_away_is_503_and_no_token_is_in_the_log(state: object) ->
         assert "MUST-NOT-SHOW" not in stack.log("edge")
     finally:
         held.close()
+        stack.destroy()
+
+
+def test_no_secret_would_be_in_a_log_of_requests(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The edge logs no request, so its filter is seen to work where somebody lets it: each request and each failure."""
+    text = stack_edge.CADDYFILE.read_text()
+    loud = text.replace("level WARN", "level DEBUG").replace("{$EDGE_SITE} {", "{$EDGE_SITE} {\n\tlog", 1)
+    loud = loud.replace("servers {", "servers {\n\t\tlog_credentials", 1)  # which Caddy hides by itself otherwise
+    assert [loud.count(part) for part in ("level DEBUG", "\tlog\n", "log_credentials")] == [1, 1, 1]
+    (tmp_path / "Caddyfile").write_text(loud)
+    monkeypatch.setattr(stack_edge, "CADDYFILE", tmp_path / "Caddyfile")
+    stack = Stack(temp_state_dir(), random_ports=True, parts=("edge",))
+    stack.paths.make()
+    server = serve(stack.ports.claim("PORT")[0], "gateway")  # and nobody at the WebSocket's
+    try:
+        stack.up()
+        query = "&".join(f"{k}={v}" for k, v in SECRETS.items())
+        hidden = {"Cookie": "__Host-zaki_access=COOKIE-MUST-NOT-SHOW", "Authorization": "Bearer BEARER-MUST-NOT-SHOW"}
+        assert ask(stack, "GET", f"/api/x?{query}&b=2", headers=hidden)[0] == 200
+        assert ask(stack, "POST", f"/api/x?{query}", b'{"password": "BODY-MUST-NOT-SHOW"}', headers=hidden)[0] == 200
+        assert ask(stack, "GET", f"/ws?{query}", headers={**hidden, "Sec-WebSocket-Key": "KEY-MUST-NOT-SHOW"})[0] == 503
+        lines = [json.loads(line) for line in stack.log("edge").splitlines() if line.startswith("{")]
+        told = [line["request"] for line in lines if "request" in line]
+        assert {r["uri"].partition("?")[0] for r in told} == {"/api/x", "/ws"} and len(told) >= 4
+        assert "/api/x?b=2&ticket=REDACTED&token=REDACTED" in {r["uri"] for r in told}
+        assert any(line["level"] == "error" for line in lines), "the failure is told, too"
+        assert "MUST-NOT-SHOW" not in stack.log("edge")
+    finally:
+        server.shutdown()
+        server.server_close()
         stack.destroy()
 
 
