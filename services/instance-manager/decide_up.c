@@ -211,6 +211,9 @@ static void decide_no_channel_yet(struct decision *d, const struct sight *s, boo
 		d->next.not_ready_since_ms = s->now_ms;
 	if (is_booting || s->now_ms - d->next.not_ready_since_ms > DECIDE_CHANNEL_MS) {
 		channel_down(d, s);
+		decide_become(d, INSTANCE_UNHEALTHY, CAUSE_CONNECTING,
+		              "The assistant lives and does not come to connect to Telegram. It "
+		              "keeps trying; where this lasts, restart it or look at its logs.");
 		return;
 	}
 	decide_wait(d, BOOT_STEP_MS);

@@ -22,10 +22,10 @@ static const struct {
 	                         "Another program reads this bot's messages: stop it, or give another "
 	                         "bot's token." },
 	[PROBE_NO_TELEGRAM]  = { "no_telegram",
-	                         "The assistant cannot reach Telegram." },
+	                         "The assistant cannot reach Telegram. It keeps trying by itself." },
 	[PROBE_CHANNELS_OFF] = { "channels_off",
-	                         "After several crashes the assistant keeps Telegram off for some "
-	                         "minutes." },
+	                         "After several crashes the assistant keeps Telegram off. It is "
+	                         "switched on again by itself, within a minute." },
 };
 /* clang-format on */
 
@@ -66,20 +66,27 @@ static enum probe_verdict account_judge(bool is_ready, const cJSON *account, dou
 	return is_settling ? PROBE_STARTING : PROBE_NO_TELEGRAM;
 }
 
+bool probe_judge_status(bool is_ready, const cJSON *status, enum probe_verdict *ret)
+{
+	const cJSON *account =
+		cJSON_GetArrayItem(member(member(status, "channelAccounts"), "telegram"), 0);
+	const cJSON *now = member(status, "ts");
+
+	if (!cJSON_IsObject(account) || !cJSON_IsNumber(now))
+		return false;
+	*ret = account_judge(is_ready, account, now->valuedouble);
+	return true;
+}
+
 enum probe_verdict probe_judge(bool is_ready, const char *answer, size_t len)
 {
 	struct err ignored = ERR_INIT; /* the answer of a strange gateway says nothing */
+	enum probe_verdict said = is_ready ? PROBE_READY : PROBE_STARTING;
 	OWN(json) cJSON *doc = NULL;
-	const cJSON *payload, *account, *now;
 
-	if (json_parse(answer, len, &doc, &ignored) < 0)
-		return is_ready ? PROBE_READY : PROBE_STARTING;
-	payload = member(doc, "payload");
-	account = cJSON_GetArrayItem(member(member(payload, "channelAccounts"), "telegram"), 0);
-	now = member(payload, "ts");
-	if (!cJSON_IsObject(account) || !cJSON_IsNumber(now))
-		return is_ready ? PROBE_READY : PROBE_STARTING;
-	return account_judge(is_ready, account, now->valuedouble);
+	if (json_parse(answer, len, &doc, &ignored) == 0)
+		(void)probe_judge_status(is_ready, member(doc, "payload"), &said);
+	return said;
 }
 
 /* One request; false where nothing answers. */

@@ -3,6 +3,8 @@
 
 #include "net/http.h"
 
+#include <cjson/cJSON.h>
+
 #include <stdbool.h>
 
 /*
@@ -48,5 +50,8 @@ bool probe_start_channels(struct http_client *c, const struct probe_target *t);
 /* The part of it that judges: is_ready is what /readyz says, answer that of channels.status. Pure.
  * What is no such answer says nothing: READY or STARTING, as is_ready. */
 enum probe_verdict probe_judge(bool is_ready, const char *answer, size_t len);
+
+/* The same of what channels.status answers over any way; false: it says nothing. */
+bool probe_judge_status(bool is_ready, const cJSON *status, enum probe_verdict *ret);
 
 #endif

@@ -12,6 +12,7 @@ from zaki.api import expect
 from zaki.people import Person
 from zaki.suite import SLOW, Suite, wait_until
 from zaki.telegram import Bot, Telegram
+from zaki.ws import Socket
 
 MEND_S = 10 * SLOW  # SPEC 13: seen and mended within ten seconds
 
@@ -143,12 +144,23 @@ def steer(suite: Suite, person: Person, instance: str, **how: Any) -> None:
     suite.data(person.id, instance, ".openclaw", "stub.json").write_text(json.dumps(how))
 
 
+def look_now(suite: Suite, instance: str) -> None:
+    """The reconciler's next look, which may be ten seconds off."""
+    suite.sql("UPDATE instances SET next_check_at = now() WHERE id = %s AND lease_owner IS NULL", instance)
+
+
 def reason(person: Person, instance: str) -> str:
     return str(person.instance(instance)["status_reason"] or "").lower()
 
 
 def cause(person: Person, instance: str) -> str:
     return str(person.instance(instance)["status_cause"])
+
+
+def named(ws: Socket, what: tuple[str, str], remedy: str, seconds: float = 60) -> None:
+    """An event that names the state and its cause, and says what the person can do or what is done for them."""
+    told = ws.expect("instance.status", seconds * SLOW, lambda f: f["data"]["status_cause"] == what[1])["data"]
+    assert told["status"] == what[0] and remedy in told["status_reason"], told
 
 
 def causes_told(person: Person, instance: str) -> str:
@@ -159,9 +171,11 @@ def causes_told(person: Person, instance: str) -> str:
 
 def test_a_config_that_is_refused_is_named(suite: Suite, ada: Person, bot: Bot) -> None:
     instance = ada.running(bot)["id"]
-    steer(suite, ada, instance, exit_after_ms=0, exit_code=78)
-    wait_until(lambda: ada.instance(instance)["status"] == "error", 30 * SLOW, "error")
-    assert "config" in reason(ada, instance) and cause(ada, instance) == "config_refused"
+    with suite.socket(ada.access_token) as ws:
+        ws.subscribe(f"instance.{instance}")
+        steer(suite, ada, instance, exit_after_ms=0, exit_code=78)
+        named(ws, ("error", "config_refused"), "Change the model or the provider, then start the assistant again")
+    assert ada.instance(instance)["status"] == "error" and cause(ada, instance) == "config_refused"
     cid = box(suite, instance)["Id"]
     wait_until(lambda: not suite.engine.json("GET", f"/containers/{cid}/json")["State"]["Running"], 20, "it is stopped")
     assert suite.engine.json("GET", f"/containers/{cid}/json")["RestartCount"] <= 5, "the loop is ended at once"
@@ -171,8 +185,10 @@ def test_a_config_that_is_refused_is_named(suite: Suite, ada: Person, bot: Bot) 
 
 def test_a_bot_polled_by_somebody_else_is_named(suite: Suite, ada: Person, bot: Bot) -> None:
     instance = ada.running(bot)["id"]
-    steer(suite, ada, instance, telegram="conflict")
-    wait_until(lambda: "bot" in reason(ada, instance) or "telegram" in reason(ada, instance), 60 * SLOW, "the reason")
+    with suite.socket(ada.access_token) as ws:
+        ws.subscribe(f"instance.{instance}")
+        steer(suite, ada, instance, telegram="conflict")
+        named(ws, ("unhealthy", "bot_conflict"), "stop it, or give another bot's token")
     assert cause(ada, instance) == "bot_conflict" and ada.instance(instance)["status"] == "unhealthy"
     suite.data(ada.id, instance, ".openclaw", "stub.json").unlink()
     ada.wait(instance, "running")
@@ -184,8 +200,7 @@ def test_a_token_that_is_refused_is_named(suite: Suite, ada: Person, bot: Bot) -
     with suite.socket(ada.access_token) as ws:
         ws.subscribe(f"instance.{instance}")
         steer(suite, ada, instance, telegram="blocked")
-        told = ws.expect("instance.status", 60 * SLOW, lambda f: f["data"]["status"] == "unhealthy")
-    assert told["data"]["status_cause"] == "bot_token_refused" and "new one" in told["data"]["status_reason"]
+        named(ws, ("unhealthy", "bot_token_refused"), "give a new one")
     assert cause(ada, instance) == "bot_token_refused"
 
 
@@ -196,8 +211,7 @@ def test_too_little_memory_is_named(suite: Suite, ada: Person, bot: Bot) -> None
     with suite.socket(ada.access_token) as ws:
         ws.subscribe(f"instance.{instance}")
         steer(suite, ada, instance, oom=True, once=True)
-        told = ws.expect("instance.status", 60 * SLOW, lambda f: f["data"]["status_cause"] == "out_of_memory")
-    assert "memory" in told["data"]["status_reason"]
+        named(ws, ("restarting", "out_of_memory"), "Give it more memory")
     ada.wait(instance, "running")
     assert "memory" in causes_told(ada, instance)
 
@@ -207,25 +221,56 @@ def test_channels_that_are_held_back_are_begun(suite: Suite, ada: Person, bot: B
     with suite.socket(ada.access_token) as ws:
         ws.subscribe(f"instance.{instance}")
         steer(suite, ada, instance, telegram="off")
-        told = ws.expect("instance.status", 60 * SLOW, lambda f: f["data"]["status_cause"] == "channels_off")
-        assert told["data"]["status"] == "unhealthy"
+        named(ws, ("unhealthy", "channels_off"), "switched on again by itself")
         ws.expect("instance.status", 90 * SLOW, lambda f: f["data"]["status"] == "running")
     bot.wait_polled()
 
 
-def test_what_hangs_is_restarted_and_named(suite: Suite, ada: Person, bot: Bot) -> None:
+def test_one_that_is_never_ready_is_named(suite: Suite, ada: Person, bot: Bot) -> None:
+    """It lives, and /readyz says no for ever; a minute of that is taken as past."""
     instance = ada.running(bot)["id"]
+
+    def since() -> bool:
+        look_now(suite, instance)
+        return bool(suite.sql("UPDATE instances SET not_ready_since_ms = not_ready_since_ms - 61000 "
+                              "WHERE id = %s AND not_ready_since_ms > 0 RETURNING 1", instance))
+
+    with suite.socket(ada.access_token) as ws:
+        ws.subscribe(f"instance.{instance}")
+        steer(suite, ada, instance, ready_ms=10**9)
+        wait_until(since, 30 * SLOW, "it is seen")
+        named(ws, ("unhealthy", "connecting"), "restart it or look at its logs")
+        assert "restart it" in ws.expect("channel.disconnected", 10 * SLOW)["data"]["reason"]
+        suite.data(ada.id, instance, ".openclaw", "stub.json").unlink()
+        ada.act(instance, "restart")
+        ws.expect("channel.connected", 60 * SLOW)
+    ada.wait(instance, "running")
+
+
+def test_what_hangs_is_restarted_and_named(suite: Suite, ada: Person, bot: Bot) -> None:
+    """At its third miss (test_decide.c counts them): the second is taken as past."""
+    instance = ada.running(bot)["id"]
+
+    def missed_twice() -> bool:
+        look_now(suite, instance)
+        return bool(suite.sql("UPDATE instances SET probe_misses = 2 WHERE id = %s AND probe_misses = 1 "
+                              "AND lease_owner IS NULL RETURNING 1", instance))
+
     with suite.socket(ada.access_token) as ws:
         ws.subscribe(f"instance.{instance}")
         steer(suite, ada, instance, healthz="hang", once=True)
-        ws.expect("instance.status", 90 * SLOW, lambda f: f["data"]["status_cause"] == "no_answer")
+        wait_until(missed_twice, 60 * SLOW, "it is seen")
+        look_now(suite, instance)
+        named(ws, ("unhealthy", "no_answer"), "is being restarted", 90)
     ada.wait(instance, "running")
 
 
 def test_what_ends_again_and_again_is_stopped(suite: Suite, ada: Person, bot: Bot) -> None:
     instance = ada.running(bot)["id"]
-    steer(suite, ada, instance, exit_after_ms=50, exit_code=3)
-    wait_until(lambda: ada.instance(instance)["status"] == "error", 120 * SLOW, "error")
+    with suite.socket(ada.access_token) as ws:
+        ws.subscribe(f"instance.{instance}")
+        steer(suite, ada, instance, exit_after_ms=50, exit_code=3)
+        named(ws, ("error", "crash_loop"), "Look at its settings, then start it again", 120)
     assert cause(ada, instance) == "crash_loop" and "stopped" in reason(ada, instance)
 
 

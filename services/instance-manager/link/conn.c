@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "link/look.h"
 #include "link/lws_quiet.h"
 
 #include <sodium.h>
@@ -62,7 +63,7 @@ void conn_free(struct conn *c)
 	free(c);
 }
 
-static int send_text(struct conn *c, const char *text, struct err *e)
+int conn_send(struct conn *c, const char *text, struct err *e)
 {
 	size_t len = strlen(text);
 	struct conn_text *t;
@@ -99,7 +100,7 @@ static int greet(struct conn *c, const struct frame *f, struct err *e)
 	if (frame_connect(links_device(c->links), &c->challenge, token, &text, e) < 0)
 		return -1;
 	c->state = CONN_GREETING;
-	r = send_text(c, text, e);
+	r = conn_send(c, text, e);
 	vault_wipe(text);
 	return r;
 }
@@ -147,7 +148,7 @@ static int greeted(struct conn *c, struct frame *f, struct err *e)
 	c->state = CONN_SUBSCRIBING;
 	if (frame_request(ID_SUBSCRIBE, "sessions.subscribe", none, &text, e) < 0)
 		return -1;
-	return send_text(c, text, e);
+	return conn_send(c, text, e);
 }
 
 static int subscribed(struct conn *c, const struct frame *f, struct err *e)
@@ -160,6 +161,7 @@ static int subscribed(struct conn *c, const struct frame *f, struct err *e)
 	c->up_ms = c->heard_ms;
 	c->resync_ms = c->up_ms + LINK_RESYNC_MS;
 	c->why[0] = '\0';
+	look_begin(c);
 	links_count_up(c->links, 1);
 	log_info("assistant linked", "instance_id", c->target.id, "user_id", c->target.user_id);
 	(void)news_put(c->box, NEWS_UP, "", NULL);
@@ -229,7 +231,7 @@ static int take(struct conn *c, struct frame *f, struct err *e)
 			break;
 		return subscribed(c, f, e);
 	case CONN_UP:
-		if (!f->is_event)
+		if (!f->is_event && !look_answered(c, f))
 			answered(c, f);
 		break;
 	case CONN_WAITING:
@@ -385,6 +387,8 @@ int conn_tick(struct conn *c, long long now_ms, struct err *e)
 		c->synced_ms = now_ms;
 		(void)news_put(c->box, NEWS_GAP, "", NULL);
 	}
+	if (c->state == CONN_UP)
+		look_tick(c, now_ms);
 	if (c->state == CONN_UP && now_ms > c->heard_ms + c->tick_ms * SILENT_TICKS)
 		return err_set(e, ERR_TIMEOUT, "the assistant's gateway is silent");
 	if (c->wsi && c->state != CONN_UP && now_ms > c->due_ms)
@@ -400,7 +404,7 @@ void conn_ask(struct conn *c, struct conn_ask *a)
 		err_busy(&e, ERR_UNAVAILABLE, 1, "the assistant is not reached right now");
 	else if (c->ask_count >= LINK_ASKS_MAX)
 		err_busy(&e, ERR_LIMIT, 1, "too much is asked of the assistant at once");
-	else if (send_text(c, a->text, &e) == 0) {
+	else if (conn_send(c, a->text, &e) == 0) {
 		a->next = c->asks;
 		c->asks = a;
 		c->ask_count++;

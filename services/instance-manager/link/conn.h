@@ -4,6 +4,7 @@
 #include "link/frame.h"
 #include "link/link.h"
 #include "link/news.h"
+#include "probe.h"
 
 /* One link, on the loop's thread alone (links.c, which knows libwebsockets). */
 enum conn_state {
@@ -47,6 +48,9 @@ struct conn {
 	unsigned tries;
 	long long due_ms, up_ms, heard_ms, resync_ms, synced_ms; /* monotonic */
 	bool is_again; /* resync_ms was brought forward, more than once since it was calm */
+	long long look_ms; /* monotonic; when its channel is next asked after (look.h) */
+	enum probe_verdict seen;
+	bool has_seen;
 
 	char *rx;
 	size_t rx_len, rx_size;
@@ -76,6 +80,9 @@ bool conn_resync(struct conn *c, long long now_ms);
 
 /* 0: in time; -1: it is to be closed. */
 int conn_tick(struct conn *c, long long now_ms, struct err *e);
+
+/* ERR_TOO_LARGE: more than it takes, or than waits to be sent already. */
+int conn_send(struct conn *c, const char *text, struct err *e);
 
 /* Takes the request over in any case: it is answered, at the latest when it is due. */
 void conn_ask(struct conn *c, struct conn_ask *a);

@@ -19,6 +19,7 @@ enum news_kind {
 	NEWS_DOWN,    /* text: why */
 	NEWS_TOKEN,   /* text: the device's new token (secret) */
 	NEWS_APPROVE, /* text: the request of our device that is to be approved */
+	NEWS_CHANNEL, /* text: how its channel is now, as probe_name() says it */
 	NEWS_GAP,     /* something was missed */
 	NEWS_EVENT,   /* text: its name; with a payload */
 };

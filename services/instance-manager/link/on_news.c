@@ -15,10 +15,9 @@
 #include "base/log.h"
 #include "instance_store.h"
 
-#define COLUMN_DEVICE   "instance_links.device_token"
-#define APPROVE_MS      5000
-#define ANSWER_MAX      (64 * 1024)
-#define CHANNEL_DEFAULT "telegram"
+#define COLUMN_DEVICE "instance_links.device_token"
+#define APPROVE_MS    5000
+#define ANSWER_MAX    (64 * 1024)
 
 static int write_state(const struct news_of *of, const char *reason, struct err *e)
 {
@@ -157,22 +156,18 @@ static int on_session(const struct news_of *of, struct news *n, struct err *e)
 	return 0;
 }
 
-/* How its channels are is the reconciler's to find out and tell (probe.h), with the reason: it is
- * asked to look now where the gateway says something else than the row. */
-static int on_health(const struct news_of *of, struct news *n, struct err *e)
+/* Why a channel does not work is the reconciler's to find out and tell (probe.h): it is asked to look
+ * now where the row says something else. */
+static int on_channel(const struct news_of *of, struct news *n, struct err *e)
 {
-	const cJSON *channels = cJSON_GetObjectItemCaseSensitive(n->payload, "channels");
-	const cJSON *channel = cJSON_GetObjectItemCaseSensitive(channels, CHANNEL_DEFAULT);
-	const cJSON *is_connected = cJSON_GetObjectItemCaseSensitive(channel, "connected");
+	bool is_up = strcmp(n->text, probe_name(PROBE_READY)) == 0;
 	OWN(pg_conn) struct pg_conn *db = NULL;
 	struct lease_poke poke = { .exit_code = -1 };
 	struct instance i;
 
-	if (!cJSON_IsBool(is_connected))
-		return 0;
 	if (pg_take(of->app->db, &db, e) < 0 || store_load(db, of->user_id, of->id, &i, e) < 0)
 		return -1;
-	if (i.is_channel_up == (bool)cJSON_IsTrue(is_connected))
+	if (is_up && i.is_channel_up)
 		return 0;
 	snprintf(poke.id, sizeof(poke.id), "%s", of->id);
 	reconcile_poke(of->app->reconciler, &poke);
@@ -189,7 +184,6 @@ static int on_event(const struct news_of *of, struct news *n, struct err *e)
 		{ "sessions.changed", on_session },
 		{ "session.message",  on_session },
 		{ "chat",             chat_news },
-		{ "health",           on_health },
 	};
 	/* clang-format on */
 
@@ -210,6 +204,7 @@ void on_news(const struct news_of *of, struct news *n)
 		[NEWS_DOWN]    = { on_down,    "down" },
 		[NEWS_TOKEN]   = { on_token,   "token" },
 		[NEWS_APPROVE] = { on_approve, "approve" },
+		[NEWS_CHANNEL] = { on_channel, "channel" },
 		[NEWS_GAP]     = { on_gap,     "gap" },
 		[NEWS_EVENT]   = { on_event,   "event" },
 	};
