@@ -11,7 +11,8 @@
 #define CONFIG_ARENA ((size_t)512 << 10)
 #define ASK_FIRST_MS 2000
 #define ASK_SET_MS   4000
-#define REFUSED      "invalid config"
+#define TRIES        2
+#define CHANGED      "changed since last load" /* by somebody else, or by us a moment ago */
 
 const char *settings_field_of(const char *refusal)
 {
@@ -60,42 +61,53 @@ static int make(struct call *c, const struct instance *i, const struct settings 
 	return mark_due(db, i, e);
 }
 
-/* The reconciler sets back what is not written down. */
-static int refused(const struct err *why, struct err *e)
+/* Whether OpenClaw takes this config, in its own words where it does not. *ret_again: it cannot tell,
+ * for its own was changed meanwhile. */
+static int offer(struct call *c, const struct link_place *at, const char *text, const char *hash,
+                 bool *ret_again, struct err *e)
 {
-	const char *text = strstr(why->msg, REFUSED);
+	OWN(json) cJSON *params = cJSON_CreateObject();
+	OWN(json) cJSON *done = NULL;
+	struct err why = ERR_INIT;
 
-	if (!text)
+	*ret_again = false;
+	if (!cJSON_AddStringToObject(params, "raw", text) ||
+	    !cJSON_AddStringToObject(params, "baseHash", hash))
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	if (ask(c, at, "config.set", params, &done, &why) == 0) {
+		/* A crash here: OpenClaw has what nobody was told of; the reconciler sets it back. */
+		fault_point("settings.taken");
 		return 0;
-	return err_field(e, settings_field_of(text), "is refused by OpenClaw: %.150s", text);
+	}
+	*ret_again = strstr(why.msg, CHANGED) != NULL;
+	if (why.code != ERR_INVALID || *ret_again)
+		return 0; /* no word on it: it reads the file, sooner or later */
+	/* The reconciler sets back what is not written down. */
+	return err_field(e, settings_field_of(why.msg), "is refused by OpenClaw: %.150s", why.msg);
 }
 
 int settings_ask(struct call *c, const struct instance *i, const struct settings *s, struct err *e)
 {
-	OWN(json) cJSON *params = cJSON_CreateObject();
-	OWN(json) cJSON *got = NULL;
-	OWN(json) cJSON *done = NULL;
 	OWN(arena) struct arena a = { .limit = CONFIG_ARENA };
-	struct err why = ERR_INIT;
 	struct link_place at;
-	const char *text, *hash;
+	const char *text = NULL;
+	bool is_again = true;
 
 	if (ask_find(c, i->id, &at, e) < 0)
 		return -1;
-	/* One that does not answer now is not waited for: it reads the file, sooner or later. */
-	if (!at.is_up || ask(c, &at, "config.get", NULL, &got, &why) < 0)
-		return 0;
-	hash = json_text(got, "hash");
-	if (!hash)
-		return 0;
-	if (make(c, i, s, &a, &text, e) < 0)
-		return -1;
-	if (!cJSON_AddStringToObject(params, "raw", text) ||
-	    !cJSON_AddStringToObject(params, "baseHash", hash))
-		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (ask(c, &at, "config.set", params, &done, &why) < 0)
-		return refused(&why, e);
-	/* A crash here: OpenClaw has what nobody was told of; the reconciler sets it back. */
-	fault_point("settings.taken");
+	for (int n = 0; n < TRIES && is_again && at.is_up; n++) {
+		OWN(json) cJSON *got = NULL;
+		struct err ignored = ERR_INIT; /* one that does not answer now is not waited for */
+		const char *hash;
+
+		if (ask(c, &at, "config.get", NULL, &got, &ignored) < 0)
+			return 0;
+		hash = json_text(got, "hash");
+		if (!hash)
+			return 0;
+		if ((!text && make(c, i, s, &a, &text, e) < 0) ||
+		    offer(c, &at, text, hash, &is_again, e) < 0)
+			return -1;
+	}
 	return 0;
 }
