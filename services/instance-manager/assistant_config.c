@@ -4,7 +4,10 @@
 #include "owner/owner.h"
 #include "settings/settings.h"
 
-#define PAUSED_URL "http://127.0.0.1:9/v1" /* nobody listens there, in the container */
+/* OpenClaw's own gateway, which has no such path: a model that is not there is told of at once,
+ * where one that cannot be reached is tried again and again (measured: for two minutes, in which
+ * nothing else is answered). */
+#define PAUSED_URL "http://127.0.0.1:18789/spending-limit-reached/v1"
 
 /* Of the default model's provider, which the platform pays for. *ret false: it has none. */
 static bool platform_provider(const struct app *app, char name[OPENCLAW_PROVIDER_NAME_MAX + 1],

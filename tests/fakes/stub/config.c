@@ -180,7 +180,8 @@ static bool parse_model(const struct json *root, struct conf *c)
 		if (strncmp(p->key, c->model, (size_t)(slash - c->model)) != 0 ||
 		    p->key[slash - c->model])
 			continue;
-		c->model_away = strstr(json_string_at(p, "baseUrl", ""), "//127.0.0.1:9/") != NULL;
+		c->model_away = strstr(json_string_at(p, "baseUrl", ""),
+		                       "/spending-limit-reached/") != NULL;
 		model = json_at(p, "models");
 		model = model ? model->child : NULL;
 		c->price_in = number_at(model, "cost/input");

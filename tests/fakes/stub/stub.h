@@ -39,7 +39,7 @@ struct conf {
 	size_t allow_count;
 	char allow[CONF_ALLOW_MAX][CONF_ALLOW_LEN_MAX];
 	/* Of the model, of agents.defaults.model.primary: dollars a million tokens, and whether its
-	 * address is one where nobody listens. */
+	 * address is the one of a pause. */
 	double price_in, price_out;
 	bool model_away;
 	char model[CONF_MODEL_MAX];

@@ -21,7 +21,7 @@ void usage_reply(struct stub *s, const char *message, char *ret, size_t size)
 
 	stub_snapshot(s, &conf, &steer);
 	if (conf.model_away) {
-		snprintf(ret, size, "LLM request failed: connection refused.");
+		snprintf(ret, size, "The configured model is unavailable from the provider.");
 		return;
 	}
 	snprintf(ret, size, "echo: %.900s", message);
