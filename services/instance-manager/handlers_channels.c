@@ -6,6 +6,7 @@
 #include "link/ask.h"
 #include "link/read.h"
 #include "owner/owner.h"
+#include "settings/settings.h"
 
 #include "base/fault.h"
 #include "base/json.h"
@@ -211,6 +212,23 @@ static int bind_owner(struct call *c, const struct link_place *at, const char *s
 	return 0;
 }
 
+/* Where the settings name who may write, nobody is let in beside them. */
+static int need_pairing(struct call *c, const struct instance *i, struct err *e)
+{
+	struct app *app = c->app;
+	OWN(pg_conn) struct pg_conn *db = NULL;
+	struct settings s;
+
+	if (pg_take(app->db, &db, e) < 0 ||
+	    settings_load(db, c->ctx.user_id, i->id, i->owner_telegram_id, &s, e) < 0)
+		return -1;
+	return s.access == OPENCLAW_ALLOWLIST
+	               ? err_set(e, ERR_CONFLICT,
+	                         "its settings name who may write, and nobody else may: set "
+	                         "access to pairing to let others ask")
+	               : 0;
+}
+
 int on_pairing_approve(struct call *c, struct err *e)
 {
 	const struct pairing_approve_req *in = CALL_IN(c, pairing_approve_req);
@@ -221,9 +239,8 @@ int on_pairing_approve(struct call *c, struct err *e)
 		return -1;
 	out->code = in->code;
 	out->owner = in->has_owner && in->owner;
-	if (!out->owner && at.instance.owner_telegram_id)
-		return err_set(e, ERR_CONFLICT,
-		               "this assistant has an owner: nobody else may write");
+	if (!out->owner && need_pairing(c, &at.instance, e) < 0)
+		return -1;
 	if (out->owner && (find_sender(c, &at, in->code, &out->sender_id, e) < 0 ||
 	                   bind_owner(c, &at, out->sender_id, e) < 0))
 		return -1;

@@ -137,6 +137,30 @@ def test_who_asks_is_let_in_or_sent_away(ada: Person, bot: Bot, suite: Suite) ->
     bot.hears(10, "and I?")
     assert settle("x" * 32, "approve", {}).code == "CONFLICT", "nobody else may write"
     assert settle("x" * 32, "approve", {"owner": True}).code == "NOT_FOUND"
+    # Unless the owner lets people ask.
+    expect(ada.api.patch(f"/instances/{instance}/settings", {"access": "pairing"}), 200)
+    wait_until(lambda: bot.hears(11, "now?") and "11" in asking(), LINK_S)
+    assert expect(settle(asking()["11"]["code"], "approve", {}), 200)["owner"] is False
+
+
+def test_a_channel_that_breaks_is_told_at_once(ada: Person, bot: Bot, suite: Suite) -> None:
+    """The gateway tells nobody of it; the event, with what can be done, is there within a second."""
+    instance = linked(suite, ada, bot, owner_telegram_id=7)
+    with suite.socket(ada.access_token) as ws:
+        ws.subscribe(f"instance.{instance}")
+        for status, cause, remedy in ((409, "bot_conflict", "give another bot's token"),
+                                      (401, "bot_token_refused", "give a new one")):
+            bot.fake.fault(method="getUpdates", bot=bot.id, status=status, times=100_000)
+            begin = time.monotonic()
+            bot.hears(7, "the poll under way ends")
+            told = ws.expect("channel.disconnected", LINK_S)["data"]["reason"]
+            took = time.monotonic() - begin
+            assert remedy in told and ada.instance(instance)["status_cause"] == cause
+            bot.fake.no_faults()
+            expect(ada.api.patch(f"/instances/{instance}", {"bot_token": bot.new_token()}), 200)
+            ws.expect("channel.connected", LINK_S)
+            print(f"{status}: told after {took * 1000:.0f} ms")
+            assert took < 1.0 * SLOW
 
 
 @pytest.mark.disturbs
