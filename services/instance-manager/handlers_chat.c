@@ -9,32 +9,7 @@
 
 #include "base/fault.h"
 
-#include <sodium.h>
-
 #define SESSION_MAIN "agent:main:main"
-#define RUN_BYTES    16
-#define RUN_SIZE     (2 * RUN_BYTES + 1)
-
-/* The same Idempotency-Key gives the same run, which the gateway starts once: a claim that a crash
- * left behind is taken over and asks again. */
-static const char *run_of(const struct call *c, char buf[RUN_SIZE])
-{
-	const char *parts[] = { c->ctx.user_id, c->ctx.idempotency_key, c->request_hash };
-	unsigned char hash[RUN_BYTES];
-	crypto_generichash_state h;
-
-	if (!c->ctx.idempotency_key[0]) {
-		random_hex(RUN_BYTES, buf);
-		return buf;
-	}
-	crypto_generichash_init(&h, NULL, 0, sizeof(hash));
-	for (size_t i = 0; i < COUNT(parts); i++)
-		crypto_generichash_update(&h, (const unsigned char *)parts[i],
-		                          strlen(parts[i]) + 1);
-	crypto_generichash_final(&h, hash, sizeof(hash));
-	sodium_bin2hex(buf, RUN_SIZE, hash, sizeof(hash));
-	return buf;
-}
 
 static int may_spend(struct app *app, const char *id, struct err *e)
 {
@@ -56,7 +31,7 @@ int on_chat_send(struct call *c, struct err *e)
 	OWN(json) cJSON *params = cJSON_CreateObject();
 	OWN(json) cJSON *got = NULL;
 	struct link_place at;
-	char run[RUN_SIZE];
+	char run[ASK_ONCE_SIZE];
 
 	if (ask_find(c, in->instance_id, &at, e) < 0 || ask_need_up(&at, e) < 0 ||
 	    may_spend(c->app, in->instance_id, e) < 0)
@@ -66,7 +41,7 @@ int on_chat_send(struct call *c, struct err *e)
 		return err_field(e, "session_key", "is no session's key");
 	if (!cJSON_AddStringToObject(params, "sessionKey", out->session_key) ||
 	    !cJSON_AddStringToObject(params, "message", in->message) ||
-	    !cJSON_AddStringToObject(params, "idempotencyKey", run_of(c, run)))
+	    !cJSON_AddStringToObject(params, "idempotencyKey", ask_once_id(c, run)))
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	if (ask_call(c, &at, "chat.send", params, &got, e) < 0)
 		return -1;

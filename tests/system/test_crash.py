@@ -46,13 +46,14 @@ STEPS = {
 ELSEWHERE = {"memory.written", "memory.placed", "provider.wanted", "settings.wanted"}
 SETTINGS_POINTS = {"settings.taken"}
 # Passed by journeys of their own, below: what goes over the link, and whose an assistant is.
-LINK_POINTS = {"chat.sent", "pairing.bound", "pairing.approved"}
+LINK_POINTS = {"chat.sent", "job.added", "pairing.bound", "pairing.approved"}
 OWNER_POINTS = {"owner.seen", "owner.bound", "owner.ended"}
 IM_POINTS = [f"{operation}.{step}" for operation, steps in STEPS.items() for step in steps.split()]
 # One upgrade that succeeds and one that is put back die at each of these, one after the other.
 UPGRADES = {
     "ok": "wanted stopped kept removed dirs config container started ready cleared",
-    "exit": "aside back cleared",
+    # "removed" goes by twice: the old container on the way there, the new one on the way back.
+    "exit": "removed removed aside back container started ready cleared",
 }
 UPGRADE_POINTS = {f"upgrade.{step}" for steps in UPGRADES.values() for step in steps.split()}
 
@@ -277,6 +278,24 @@ def test_a_chat_is_sent_once(suite: Suite, telegram: Telegram) -> None:
     assert {m["text"] for m in said} == {"only once", "echo: only once"}
 
 
+def test_a_job_is_added_once(suite: Suite, telegram: Telegram) -> None:
+    """It is there, and the same request again finds it and adds none."""
+    person = Person.new(suite.api)
+    instance = person.running(telegram.bot(), owner_telegram_id=7)["id"]
+    path, key = f"/instances/{instance}/calendar", idempotency()
+    body = {"name": "check", "message": "ping", "schedule": {"kind": "every", "every_ms": 3600000}}
+    once = arm(suite, "instance-manager", "job.added")
+    person.api.timeout = 4
+    client = Stubborn(person.api, 90)
+    with Reviver(suite, "instance-manager", while_dead=lambda: age_its_links_too(suite)):
+        job = client.call("POST", path, body, headers=key, good=(201,)).data
+        assert once.exists()
+        assert expect(person.api.post(path, body, headers=key), 201) == job
+        listed = client.call("GET", path).data["items"]
+        assert [(j["id"], j["name"], j["builtin"]) for j in listed] == [(job["id"], "check", False)]
+        assert client.call("POST", path, body, headers=idempotency(), good=(201,)).data["id"] != job["id"]
+
+
 @pytest.mark.parametrize("point", ["pairing.bound", "pairing.approved"])
 def test_an_approval_is_not_lost(suite: Suite, telegram: Telegram, point: str) -> None:
     """Whoever was to become the owner is it, and may write; asked again it is so."""
@@ -348,8 +367,8 @@ def test_an_upgrade_dies_at_every_point(suite: Suite, telegram: Telegram, how: s
     suite.stack.stop_part("instance-manager")
     with Events(suite, instance) as events:
         asked = None
-        for step in UPGRADES[how].split():
-            once = suite.folder / f"upgrade-{how}-{step}"
+        for n, step in enumerate(UPGRADES[how].split()):
+            once = suite.folder / f"upgrade-{how}-{n}-{step}"
             age_what_it_held(suite)
             with contextlib.suppress(StackError):  # it died before it was ready
                 suite.stack.start_part("instance-manager", {"OPENCLAW_IMAGE": image, "ZAKI_FAULT": f"upgrade.{step}",

@@ -5,6 +5,8 @@
 
 #include "base/json.h"
 
+#include <sodium.h>
+
 /* The bus waits as long as its subject says; the holder gives up before that. */
 #define HOLDER_MARGIN_MS 500
 
@@ -18,6 +20,25 @@ int ask_find(const struct call *c, const char *instance_id, struct link_place *r
 	if (pg_take(app->db, &db, e) < 0)
 		return -1;
 	return link_find(db, c->ctx.user_id, instance_id, ret, e);
+}
+
+const char *ask_once_id(const struct call *c, char ret[ASK_ONCE_SIZE])
+{
+	const char *parts[] = { c->ctx.user_id, c->ctx.idempotency_key, c->request_hash };
+	unsigned char hash[ASK_ONCE_BYTES];
+	crypto_generichash_state h;
+
+	if (!c->ctx.idempotency_key[0]) {
+		random_hex(ASK_ONCE_BYTES, ret);
+		return ret;
+	}
+	crypto_generichash_init(&h, NULL, 0, sizeof(hash));
+	for (size_t i = 0; i < COUNT(parts); i++)
+		crypto_generichash_update(&h, (const unsigned char *)parts[i],
+		                          strlen(parts[i]) + 1);
+	crypto_generichash_final(&h, hash, sizeof(hash));
+	sodium_bin2hex(ret, ASK_ONCE_SIZE, hash, sizeof(hash));
+	return ret;
 }
 
 int ask_need_up(const struct link_place *at, struct err *e)

@@ -30,6 +30,12 @@ int ask_gateway(const struct ask *ask, cJSON **ret, struct err *e);
 int ask_call(struct call *c, const struct link_place *at, const char *method, const cJSON *params,
              cJSON **ret, struct err *e);
 
+/* A name for what a call makes in a gateway: the same Idempotency-Key and request give the same one, so
+ * that a claim that a crash left behind is taken over, asks again, and makes nothing twice. */
+#define ASK_ONCE_BYTES 16
+#define ASK_ONCE_SIZE  (2 * ASK_ONCE_BYTES + 1)
+const char *ask_once_id(const struct call *c, char ret[ASK_ONCE_SIZE]);
+
 /* The person's instance; and that it is linked, ERR_CONFLICT saying what it is otherwise. */
 int ask_find(const struct call *c, const char *instance_id, struct link_place *ret, struct err *e);
 int ask_need_up(const struct link_place *at, struct err *e);

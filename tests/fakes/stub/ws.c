@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "cron.h"
 #include "people.h"
 #include "usage.h"
 #include "ws_wire.h"
@@ -292,6 +293,8 @@ static bool run(struct conn *c, const char *method, const struct json *params, s
 		text_printf(out, "{\"aborted\":false}");
 	} else if (strcmp(method, "sessions.usage") == 0) {
 		usage_tell(out);
+	} else if (strncmp(method, "cron.", 5) == 0) {
+		return cron_run(method + 5, params, out, ret_error);
 	} else if (strncmp(method, "channels.pairing.", 17) == 0) {
 		return pairing_run(method + 17, params, out, ret_error);
 	} else if (strcmp(method, "config.get") == 0 || strcmp(method, "config.set") == 0) {
