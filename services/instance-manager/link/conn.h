@@ -47,7 +47,7 @@ struct conn {
 	bool is_urgent;  /* it is to be opened anew as soon as its socket is gone */
 	unsigned tries;
 	long long due_ms, up_ms, heard_ms, resync_ms, synced_ms; /* monotonic */
-	bool is_again; /* resync_ms was brought forward, more than once since it was calm */
+	bool is_again;     /* resync_ms was brought forward, more than once since it was calm */
 	long long look_ms; /* monotonic; when its channel is next asked after (look.h) */
 	enum probe_verdict seen;
 	bool has_seen;
