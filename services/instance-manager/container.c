@@ -235,7 +235,10 @@ int container_json(const struct container_spec *s, struct arena *a, const char *
 
 	labels = cJSON_GetObjectItemCaseSensitive(root, "Labels");
 	host = cJSON_GetObjectItemCaseSensitive(root, "HostConfig");
-	if (add_number(root, "StopTimeout", s->stop_grace_s) &&
+	/* OpenClaw leaves a lease on its state where it is killed, and a host of another name waits five
+	 * minutes for its end (measured): the container after it has the same name. */
+	if (add_text(root, "Hostname", s->instance_id) &&
+	    add_number(root, "StopTimeout", s->stop_grace_s) &&
 	    add_text(labels, CONTAINER_LABEL_SPEC, spec) &&
 	    add_text(labels, CONTAINER_LABEL_TRACE, s->trace_id ? s->trace_id : "") &&
 	    add_number(host, "Memory", s->memory_mib * MIB) &&

@@ -373,6 +373,8 @@ int main(void)
 		return 2;
 	if (!conf_load(s->dir, &s->conf))
 		return EXIT_CONFIG;
+	if (!lease_take(s->dir))
+		return 1;
 	if (next && !be_next(s, next))
 		return 1;
 
@@ -392,5 +394,6 @@ int main(void)
 	start_telegram(&w);
 	serve(&w);
 	shut_down(&w);
+	lease_give_back(s->dir);
 	return 0;
 }

@@ -106,6 +106,11 @@ const char *conf_refusal(void);                      /* "channels.telegram.dmPol
 bool steer_load(const char *dir, struct steer *ret); /* true also where there is no file */
 bool conf_allows(const struct conf *c, int64_t user_id);
 
+/* lease.c: whether the state is ours, which a host of another name has that was killed a while ago at
+ * most. Given back at a clean end. */
+bool lease_take(const char *dir);
+void lease_give_back(const char *dir);
+
 /* telegram.c */
 void *telegram_main(void *stub); /* thread; ends when stopping */
 

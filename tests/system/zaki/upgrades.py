@@ -29,11 +29,11 @@ def want(suite: Suite, image: str, **more: str) -> None:
     suite.stack.restart_part("instance-manager", {"OPENCLAW_IMAGE": image, **more})
 
 
-def zakictl(suite: Suite, *args: str) -> "subprocess.CompletedProcess[str]":
+def zakictl(suite: Suite, *args: str, seconds: float = 120) -> "subprocess.CompletedProcess[str]":
     """The operator's command line, as `zakictl instances …`."""
     env = {"PATH": "/usr/bin:/bin", "ZAKICTL_NATS_URL": suite.env["ZAKICTL_NATS_URL"]}
     return subprocess.run([str(BIN / "zakictl"), "instances", *args], env=env, capture_output=True, text=True,
-                          check=False, timeout=120)
+                          check=False, timeout=seconds)
 
 
 def zakictl_begin(suite: Suite, *args: str) -> "subprocess.Popen[str]":
@@ -50,9 +50,10 @@ def image_of(suite: Suite, instance: str) -> str:
 
 
 def tree(folder: Path) -> dict[str, Any]:
-    """Everything of an assistant: contents, modes, owners, links, and the files' times."""
+    """Everything of an assistant: contents, modes, owners, links, and the files' times; but for the lease
+    that each of its starts takes."""
     found: dict[str, Any] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(p for p in folder.rglob("*") if p.name != "stub-owner"):
         st = path.lstat()
         what: Any = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
         found[str(path.relative_to(folder))] = (st.st_mode, st.st_uid, st.st_gid, what,
