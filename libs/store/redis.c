@@ -335,3 +335,18 @@ int redis_script_run(struct redis *r, struct redis_script *s, const struct redis
 		return -1;
 	return redis_call(r, all, NULL, count, ret, e);
 }
+
+int redis_run_id(struct redis *r, char ret[REDIS_RUN_ID_SIZE], struct err *e)
+{
+	OWN(redis_reply) redisReply *reply = NULL;
+	const char *at;
+
+	if (REDIS_CALL(r, &reply, e, "INFO", "server") < 0)
+		return -1;
+	at = reply->str ? strstr(reply->str, "run_id:") : NULL;
+	if (!at)
+		return err_set(e, ERR_INTERNAL, "Redis does not say its run_id");
+	at += strlen("run_id:");
+	snprintf(ret, REDIS_RUN_ID_SIZE, "%.*s", (int)strspn(at, "0123456789abcdef"), at);
+	return 0;
+}

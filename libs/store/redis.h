@@ -32,6 +32,11 @@ int redis_call(struct redis *r, const char *const *args, const size_t *lens, siz
 int redis_cmd(struct redis *r, redisReply **ret, struct err *e, ...) __attribute__((sentinel));
 #define REDIS_CALL(r, ret, e, ...) redis_cmd((r), (ret), (e), __VA_ARGS__, (char *)NULL)
 
+/* Which run of the server this is: another one may have lost what it was told. 40 hex digits, as INFO has
+ * it; new at each start. */
+#define REDIS_RUN_ID_SIZE 41
+int redis_run_id(struct redis *r, char ret[REDIS_RUN_ID_SIZE], struct err *e);
+
 /* A script by its SHA-1 (EVALSHA), loaded again when the server has forgotten it. Keep one static
  * struct a script; text is constant. */
 struct redis_script {

@@ -43,7 +43,7 @@ struct said {
 
 /* The keeper's own memory; its thread alone. */
 static struct {
-	char run_id[64]; /* of the Redis that has all */
+	char run_id[REDIS_RUN_ID_SIZE]; /* of the Redis that has all */
 	struct said postgres, redis, bus;
 } keeper = { .postgres = { "PostgreSQL", false },
 	     .redis = { "Redis", false },
@@ -169,30 +169,14 @@ static int reload(struct app *app, struct pg_conn *c, const char *run_id, struct
 	return 0;
 }
 
-/* "run_id:<40 hex>" of INFO server. */
-static int run_id_of(struct redis *r, char ret[64], struct err *e)
-{
-	OWN(redis_reply) redisReply *reply = NULL;
-	const char *at;
-
-	if (REDIS_CALL(r, &reply, e, "INFO", "server") < 0)
-		return -1;
-	at = reply->str ? strstr(reply->str, "run_id:") : NULL;
-	if (!at)
-		return err_set(e, ERR_INTERNAL, "Redis does not say its run_id");
-	at += strlen("run_id:");
-	snprintf(ret, 64, "%.*s", (int)strspn(at, "0123456789abcdef"), at);
-	return 0;
-}
-
 /* Keeps the ready key where it is, and of this run of the server; sets it anew where it is not. */
 static int keep_ready(struct app *app, struct pg_conn *c, struct err *e)
 {
 	OWN(redis_reply) redisReply *kept = NULL;
 	OWN(redis_reply) redisReply *gone = NULL;
-	char run_id[64], ttl[12];
+	char run_id[REDIS_RUN_ID_SIZE], ttl[12];
 
-	if (run_id_of(app->redis, run_id, e) < 0)
+	if (redis_run_id(app->redis, run_id, e) < 0)
 		return -1;
 	if (strcmp(run_id, keeper.run_id) == 0) {
 		snprintf(ttl, sizeof(ttl), "%d", READY_S);

@@ -55,8 +55,8 @@ struct ws_slots {
 	_Atomic unsigned long long number; /* of the last socket */
 	_Atomic bool is_local;             /* Redis is away, and that was said */
 
-	char run_id
-		[64]; /* of the Redis that was told that this gateway lives; the beat's thread's */
+	/* Of the Redis that was told that this gateway lives; the beat's thread's. */
+	char run_id[REDIS_RUN_ID_SIZE];
 };
 
 int ws_slots_new(struct app *app, struct ws_slots **ret, struct err *e)
@@ -212,22 +212,6 @@ int ws_slot_keep(struct ws_slots *s, const struct ws_person *p, struct err *e)
 	return judge(s, p, ask(s, p, 0), e);
 }
 
-/* "run_id:<40 hex>" of INFO server. */
-static int run_id_of(struct redis *r, char ret[64], struct err *e)
-{
-	OWN(redis_reply) redisReply *reply = NULL;
-	const char *at;
-
-	if (REDIS_CALL(r, &reply, e, "INFO", "server") < 0)
-		return -1;
-	at = reply->str ? strstr(reply->str, "run_id:") : NULL;
-	if (!at)
-		return err_set(e, ERR_INTERNAL, "Redis does not say its run_id");
-	at += strlen("run_id:");
-	snprintf(ret, 64, "%.*s", (int)strspn(at, "0123456789abcdef"), at);
-	return 0;
-}
-
 static void key_of_gateway(const struct ws_slots *s, char ret[KEY_MAX])
 {
 	snprintf(ret, KEY_MAX, "zaki:rt:gateway:%s", bus_instance_id(s->app->bus));
@@ -236,11 +220,11 @@ static void key_of_gateway(const struct ws_slots *s, char ret[KEY_MAX])
 int ws_slots_begin(struct ws_slots *s, struct err *e)
 {
 	OWN(redis_reply) redisReply *reply = NULL;
-	char key[KEY_MAX], run_id[64];
+	char key[KEY_MAX], run_id[REDIS_RUN_ID_SIZE];
 
 	key_of_gateway(s, key);
 	/* One that ends between the two is met again by the next beat. */
-	if (run_id_of(s->app->redis, run_id, e) < 0 ||
+	if (redis_run_id(s->app->redis, run_id, e) < 0 ||
 	    REDIS_CALL(s->app->redis, &reply, e, "SET", key, "1", "EX", TEXT(WS_BEAT_S)) < 0)
 		return -1;
 	memcpy(s->run_id, run_id, sizeof(s->run_id));
@@ -251,10 +235,10 @@ int ws_slots_begin(struct ws_slots *s, struct err *e)
 int ws_slots_beat(struct ws_slots *s, bool *ret_is_lost, struct err *e)
 {
 	OWN(redis_reply) redisReply *reply = NULL;
-	char key[KEY_MAX], run_id[64];
+	char key[KEY_MAX], run_id[REDIS_RUN_ID_SIZE];
 
 	key_of_gateway(s, key);
-	if (run_id_of(s->app->redis, run_id, e) < 0 ||
+	if (redis_run_id(s->app->redis, run_id, e) < 0 ||
 	    REDIS_CALL(s->app->redis, &reply, e, "SET", key, "1", "EX", TEXT(WS_BEAT_S), "XX") < 0)
 		return -1;
 	/* A Redis that began anew from a file may know the gateway, but not its latest topics. */

@@ -66,6 +66,18 @@ static void an_error_reply_is_a_failure(void **state)
 	freeReplyObject(reply);
 }
 
+static void a_run_of_the_server_has_one_name(void **state)
+{
+	char first[REDIS_RUN_ID_SIZE], again[REDIS_RUN_ID_SIZE];
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_ok(redis_run_id(redis, first, &e), &e);
+	assert_ok(redis_run_id(redis, again, &e), &e);
+	assert_int_equal(strspn(first, "0123456789abcdef"), REDIS_RUN_ID_SIZE - 1);
+	assert_string_equal(first, again);
+}
+
 static void a_script_is_loaded_again_when_forgotten(void **state)
 {
 	static struct redis_script script = {
@@ -230,6 +242,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes_come_back_as_they_went),
 		cmocka_unit_test(an_error_reply_is_a_failure),
+		cmocka_unit_test(a_run_of_the_server_has_one_name),
 		cmocka_unit_test(a_script_is_loaded_again_when_forgotten),
 		cmocka_unit_test(a_bad_script_fails_with_its_reason),
 		cmocka_unit_test(a_server_that_is_gone_is_found_again),
