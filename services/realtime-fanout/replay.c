@@ -16,7 +16,8 @@ struct gather {
 	struct arena *arena;
 	char *text; /* REPLAY_BYTES_MAX */
 	size_t used;
-	bool is_whole; /* false: there is more than may be told */
+	uint64_t delivered; /* messages that the server has sent us */
+	bool is_whole;      /* false: there is more than may be told */
 	bool is_done;
 };
 
@@ -43,6 +44,9 @@ static int gather_one(struct gather *g, natsMsg *msg, struct err *e)
 
 	if (stored_read(msg, g->now->id, &ev, e) < 0)
 		return -1;
+	/* One that did not come must not be taken for one that never was. */
+	if (ev.delivered != ++g->delivered)
+		return err_set(e, ERR_UNAVAILABLE, "a message of the stream did not come");
 	g->is_done |= ev.position.seq >= g->now->last_seq;
 	if (ev.position.seq > g->now->last_seq ||
 	    !topic_of_subject(natsMsg_GetSubject(msg), &topic, event) ||

@@ -132,6 +132,14 @@ def test_ten_sockets_over_all_gateways_also_after_a_crash(ada: Person, suite: Su
         pass
 
 
+def test_a_gateway_that_ends_says_so_and_gives_the_places_back(ada: Person, suite: Suite, second: str) -> None:
+    held = [Socket.with_token(second, ada.access_token) for _ in range(10)]
+    suite.stack.runner.stop("gateway-2", timeout=15.0)
+    assert [ws.closed().code for ws in held] == [1001] * 10
+    for ws in [suite.socket(ada.access_token) for _ in range(10)]:
+        ws.close()
+
+
 # ---- several of each ------------------------------------------------------------------------------
 
 def sent_to(heard: Nats) -> dict[str, set[str]]:
