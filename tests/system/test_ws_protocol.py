@@ -262,3 +262,14 @@ def test_frames(suite: Suite, token: str, case: Case) -> None:
         # The other side of a closing handshake; then the connection ends, ours to see.
         ws.send(close_frame(last[0].code if last[0].code != 1005 else 1000))
         assert not list(ws.frames()) and time.monotonic() - start < 4 * SLOW
+
+
+def test_the_handshake(suite: Suite, token: str) -> None:
+    """The RFC's own example (1.3); nothing that was offered is agreed to (9.1, 1.9); the version is told (4.4)."""
+    with opened(suite, token, Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ==", Sec_WebSocket_Protocol="chat",
+                Sec_WebSocket_Extensions="permessage-deflate; client_max_window_bits") as ws:
+        names = [line.partition(":")[0].lower() for line in ws.head.split("\r\n")[1:]]
+        assert sorted(names) == ["connection", "sec-websocket-accept", "upgrade"], ws.head
+        assert "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in ws.head
+    with RawSocket(f"{suite.ws_url}?token={token}", Sec_WebSocket_Version="8") as ws:
+        assert ws.status == 400 and "Sec-WebSocket-Version: 13" in ws.head, ws.head
