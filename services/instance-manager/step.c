@@ -269,7 +269,8 @@ static enum visit step(struct app *app, struct visit_row *v, const struct step_s
 	bool has_slow = false;
 	enum visit r = VISIT_RELEASED;
 
-	if (is_still_well(app, &v->now)) {
+	/* What an act has learnt is to be written first. */
+	if (v->now.applied_config == v->saved.applied_config && is_still_well(app, &v->now)) {
 		seen(&v->saved, v->has_new_config ? CONFIG_MS : DECIDE_CHECK_MS, true, ret);
 		return VISIT_SEEN;
 	}

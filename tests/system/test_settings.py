@@ -85,6 +85,9 @@ def test_what_openclaw_refuses_is_not_set(suite: Suite, ada: Person, bot: Bot) -
     answer = mine.patch(model="fake/refused", access="open", persona="coach")
     assert (answer.status, answer.field) == (400, "model") and "agents.defaults.model" in str(answer), answer
     assert mine.get() == before
+    # Its own file is written again, once, and that is written down.
+    wait_until(lambda: not suite.sql("SELECT 1 FROM instances WHERE id = %s AND config_generation > applied_config",
+                                     mine.instance), 30)
     expect(mine.patch(name="Other"), 200)
     wait_until(lambda: mine.config()["agents"]["defaults"]["model"]["primary"] == "fake/echo", 30)
     assert mine.policy() == "allowlist" and mine.answers(OWNER, "still here")

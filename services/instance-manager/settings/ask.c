@@ -4,6 +4,7 @@
 #include "instance_store.h"
 #include "link/ask.h"
 #include "link/read.h"
+#include "reconcile.h"
 
 #include "base/fault.h"
 #include "base/json.h"
@@ -61,6 +62,15 @@ static int make(struct call *c, const struct instance *i, const struct settings 
 	return mark_due(db, i, e);
 }
 
+/* The reconciler writes the file again, as the row says. */
+static void set_back(struct app *app, const struct link_place *at)
+{
+	struct lease_poke poke = { .exit_code = -1 };
+
+	snprintf(poke.id, sizeof(poke.id), "%s", at->instance.id);
+	reconcile_poke(app->reconciler, &poke);
+}
+
 /* Whether OpenClaw takes this config, in its own words where it does not. *ret_again: it cannot tell,
  * for its own was changed meanwhile. */
 static int offer(struct call *c, const struct link_place *at, const char *text, const char *hash,
@@ -82,7 +92,7 @@ static int offer(struct call *c, const struct link_place *at, const char *text, 
 	*ret_again = strstr(why.msg, CHANGED) != NULL;
 	if (why.code != ERR_INVALID || *ret_again)
 		return 0; /* no word on it: it reads the file, sooner or later */
-	/* The reconciler sets back what is not written down. */
+	set_back(c->app, at);
 	return err_field(e, settings_field_of(why.msg), "is refused by OpenClaw: %.150s", why.msg);
 }
 
