@@ -4,7 +4,7 @@
 
 #include "store/params.h"
 
-int admin_list(struct pg_conn *c, struct arena *a, struct admin_page *page, struct err *e)
+int admin_list(struct pg_conn *c, struct arena *a, struct instance_page *page, struct err *e)
 {
 	static const char sql[] =
 		"SELECT " INSTANCE_COLUMNS " FROM instances"
@@ -14,24 +14,10 @@ int admin_list(struct pg_conn *c, struct arena *a, struct admin_page *page, stru
 	OWN(pg_result) PGresult *res = NULL;
 	struct params p = { 0 };
 
-	if (page->after) {
-		params_int(&p, page->after->created_us);
-		params_text(&p, page->after->id);
-	} else {
-		params_text(&p, NULL);
-		params_text(&p, NULL);
-	}
-	params_int(&p, page->limit);
+	instance_page_params(page, &p);
 	if (pg_query(c, sql, p.values, p.count, &res, e) < 0)
 		return -1;
-	page->count = (size_t)PQntuples(res);
-	page->list = arena_alloc(a, (page->count + 1) * sizeof(*page->list));
-	if (!page->list)
-		return err_set(e, ERR_INTERNAL, "out of memory");
-	for (size_t i = 0; i < page->count; i++)
-		if (instance_from_row(res, (int)i, &page->list[i], e) < 0)
-			return -1;
-	return 0;
+	return instance_page_fill(page, res, a, e);
 }
 
 static int one(struct pg_conn *c, const char *sql, const char *id, PGresult **ret, struct err *e)

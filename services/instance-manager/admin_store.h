@@ -1,21 +1,12 @@
 #ifndef ADMIN_STORE_H
 #define ADMIN_STORE_H
 
-#include "instance.h"
-
-#include "base/arena.h"
-#include "store/cursor.h"
+#include "instance_page.h"
 
 /* The table `instances` as the operator reads and changes it: no user's id is asked for, since it is
  * asked on no person's behalf. Only zakictl's user of the bus comes here (deploy/nats). */
 
-struct admin_page {
-	const struct cursor *after; /* NULL: from the start */
-	long long limit;
-	struct instance *list; /* filled, in the arena; newest first */
-	size_t count;
-};
-int admin_list(struct pg_conn *c, struct arena *a, struct admin_page *page, struct err *e);
+int admin_list(struct pg_conn *c, struct arena *a, struct instance_page *page, struct err *e);
 
 /* ERR_NOT_FOUND. *ret_now_ms: the database's time, with which it compares others. */
 int admin_load(struct pg_conn *c, const char *id, struct instance *ret, long long *ret_now_ms,

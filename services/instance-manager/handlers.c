@@ -42,34 +42,21 @@ int on_list(struct call *c, struct err *e)
 	struct instance_list *out = CALL_OUT(c, instance_list);
 	struct app *app = c->app;
 	OWN(pg_conn) struct pg_conn *db = NULL;
-	const long long limit = in->has_limit ? in->limit : LIST_DEFAULT;
-	/* One more than is shown: is there a next page? */
-	struct store_page page = { .limit = limit + 1 };
-	struct cursor after;
-	char text[CURSOR_SIZE];
+	struct instance_page page;
 
-	if (need_user(c, e) < 0 || (in->cursor && cursor_parse(in->cursor, &after, e) < 0))
+	if (need_user(c, e) < 0 ||
+	    instance_page_init(&page, in->cursor, in->has_limit ? in->limit : LIST_DEFAULT, e) <
+	            0 ||
+	    pg_take(app->db, &db, e) < 0 || store_list(db, c->ctx.user_id, &c->arena, &page, e) < 0)
 		return -1;
-	page.after = in->cursor ? &after : NULL;
-	if (pg_take(app->db, &db, e) < 0 || store_list(db, c->ctx.user_id, &c->arena, &page, e) < 0)
-		return -1;
-
-	out->items_count = page.count > (size_t)limit ? (size_t)limit : page.count;
-	out->items = arena_alloc(&c->arena, (out->items_count + 1) * sizeof(*out->items));
+	out->items_count = page.count;
+	out->next_cursor = page.next_cursor;
+	out->items = arena_alloc(&c->arena, (page.count + 1) * sizeof(*out->items));
 	if (!out->items)
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	for (size_t i = 0; i < out->items_count; i++)
+	for (size_t i = 0; i < page.count; i++)
 		if (instance_to_view(&page.list[i], &c->arena, &out->items[i], e) < 0)
 			return -1;
-	if (page.count > out->items_count) {
-		const struct instance *shown = &page.list[out->items_count - 1];
-		struct cursor last = { .created_us = shown->created_us };
-
-		snprintf(last.id, sizeof(last.id), "%s", shown->id);
-		out->next_cursor = arena_strdup(&c->arena, cursor_text(&last, text));
-		if (!out->next_cursor)
-			return err_set(e, ERR_INTERNAL, "out of memory");
-	}
 	return 0;
 }
 

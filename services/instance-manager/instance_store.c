@@ -38,7 +38,7 @@ int store_lock(struct pg_conn *c, const char *user_id, const char *id, struct in
 	return one(c, sql, user_id, id, ret, e);
 }
 
-int store_list(struct pg_conn *c, const char *user_id, struct arena *a, struct store_page *page,
+int store_list(struct pg_conn *c, const char *user_id, struct arena *a, struct instance_page *page,
                struct err *e)
 {
 	static const char sql[] =
@@ -50,25 +50,10 @@ int store_list(struct pg_conn *c, const char *user_id, struct arena *a, struct s
 	struct params p = { 0 };
 
 	params_text(&p, user_id);
-	if (page->after) {
-		params_int(&p, page->after->created_us);
-		params_text(&p, page->after->id);
-	} else {
-		params_text(&p, NULL);
-		params_text(&p, NULL);
-	}
-	params_int(&p, page->limit);
+	instance_page_params(page, &p);
 	if (pg_query(c, sql, p.values, p.count, &res, e) < 0)
 		return -1;
-
-	page->count = (size_t)PQntuples(res);
-	page->list = arena_alloc(a, (page->count + 1) * sizeof(*page->list));
-	if (!page->list)
-		return err_set(e, ERR_INTERNAL, "out of memory");
-	for (size_t i = 0; i < page->count; i++)
-		if (instance_from_row(res, (int)i, &page->list[i], e) < 0)
-			return -1;
-	return 0;
+	return instance_page_fill(page, res, a, e);
 }
 
 int store_sessions(struct pg_conn *c, const char *user_id, const char *id, struct arena *a,

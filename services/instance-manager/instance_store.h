@@ -3,8 +3,8 @@
 
 #include "base/arena.h"
 #include "instance.h"
+#include "instance_page.h"
 #include "openclaw_config.h"
-#include "store/cursor.h"
 
 /*
  * The table `instances` as people's requests read and change it. Every statement has the user's id
@@ -18,14 +18,8 @@ int store_load(struct pg_conn *c, const char *user_id, const char *id, struct in
 int store_lock(struct pg_conn *c, const char *user_id, const char *id, struct instance *ret,
                struct err *e);
 
-/* A page of a user's instances, newest first, in the arena. */
-struct store_page {
-	const struct cursor *after; /* NULL: from the start */
-	long long limit;
-	struct instance *list; /* filled */
-	size_t count;
-};
-int store_list(struct pg_conn *c, const char *user_id, struct arena *a, struct store_page *page,
+/* A page of a user's instances. */
+int store_list(struct pg_conn *c, const char *user_id, struct arena *a, struct instance_page *page,
                struct err *e);
 
 /* Conversations of an instance of the user's, the latest first; at most 100. */
