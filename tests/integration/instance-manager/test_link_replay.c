@@ -4,20 +4,10 @@
  * frames is lost, and says so.
  */
 
+#include "frames.h"
 #include "link/conn.h"
-#include "test.h"
 
 #include "base/clock.h"
-#include "base/log.h"
-
-#define FRAMES     "tests/fakes/samples/link-frames.jsonl"
-#define FRAMES_MAX 256
-
-struct lab {
-	struct app app;
-	char *frames[FRAMES_MAX];
-	size_t count;
-};
 
 static const struct link_target target = {
 	.id = "5f0c1d2e-3a4b-4c5d-8e6f-708192a3b4c5",
@@ -29,43 +19,23 @@ static const struct link_target target = {
 
 static int setup(void **state)
 {
-	const struct vault_key key = { 1, "0123456789abcdef0123456789abcdef" };
-	struct lab *lab = calloc(1, sizeof(*lab));
-	FILE *f = fopen(FRAMES, "re");
-	char *line = NULL;
-	size_t size = 0;
-	struct err e = ERR_INIT;
+	struct frames *lab = calloc(1, sizeof(*lab));
 
 	assert_non_null(lab);
-	assert_non_null(f);
-	log_open("test", LOG_ERR);
-	while (lab->count < FRAMES_MAX && getline(&line, &size, f) > 0)
-		lab->frames[lab->count++] = strdup(line);
-	free(line);
-	fclose(f);
-	snprintf(lab->app.platform_id, sizeof(lab->app.platform_id), "%s", target.id);
-	assert_ok(vault_new(&key, 1, &lab->app.vault, &e), &e);
-	assert_ok(pg_pool_open("postgresql://x@127.0.0.1:9/x", "test", 4, &lab->app.db, &e), &e);
-	assert_ok(links_start(&lab->app, &lab->app.links, &e), &e);
+	frames_open(lab, target.id);
 	*state = lab;
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	struct lab *lab = *state;
-
-	links_stop(lab->app.links);
-	pg_pool_close(lab->app.db);
-	vault_free(lab->app.vault);
-	for (size_t i = 0; i < lab->count; i++)
-		free(lab->frames[i]);
-	free(lab);
+	frames_close(*state);
+	free(*state);
 	return 0;
 }
 
 /* A link whose socket has just come up; its box has a desk of its own, which the caller stops. */
-static struct conn *link_open(struct lab *lab, struct news_desk **ret_desk)
+static struct conn *link_open(struct frames *lab, struct news_desk **ret_desk)
 {
 	struct news_box *box;
 	struct conn *c;
@@ -101,14 +71,14 @@ static int play(struct conn *c, const char *text, struct err *e)
 
 static void a_real_gateway_is_understood(void **state)
 {
-	struct lab *lab = *state;
+	struct frames *lab = *state;
 	struct news_desk *desk;
 	struct conn *c = link_open(lab, &desk);
 
 	for (size_t i = 0; i < lab->count; i++) {
 		struct err e = ERR_INIT;
 
-		assert_ok(play(c, lab->frames[i], &e), &e);
+		assert_ok(play(c, lab->list[i], &e), &e);
 	}
 	assert_int_equal(c->state, CONN_UP);
 	assert_true(c->seq > 20);
@@ -117,14 +87,14 @@ static void a_real_gateway_is_understood(void **state)
 }
 
 /* Plays all frames up to the broken one, which ends the link with a reason or is passed over. */
-static void play_broken(struct lab *lab, size_t at, const char *broken, bool must_end)
+static void play_broken(struct frames *lab, size_t at, const char *broken, bool must_end)
 {
 	struct news_desk *desk;
 	struct conn *c = link_open(lab, &desk);
 	struct err e = ERR_INIT;
 
 	for (size_t i = 0; i < at; i++)
-		assert_ok(play(c, lab->frames[i], &e), &e);
+		assert_ok(play(c, lab->list[i], &e), &e);
 	if (play(c, broken, &e) < 0) {
 		assert_int_equal(e.code, ERR_UPSTREAM);
 		assert_true(strlen(e.msg) > 10);
@@ -136,10 +106,10 @@ static void play_broken(struct lab *lab, size_t at, const char *broken, bool mus
 
 static void each_frame_broken_ends_in_another_try(void **state)
 {
-	struct lab *lab = *state;
+	struct frames *lab = *state;
 
 	for (size_t i = 0; i < lab->count; i++) {
-		char *copy = strdup(lab->frames[i]);
+		char *copy = strdup(lab->list[i]);
 		size_t len = strlen(copy);
 		char *payload = strstr(copy, "\"payload\"");
 
@@ -148,7 +118,7 @@ static void each_frame_broken_ends_in_another_try(void **state)
 		play_broken(lab, i, "[1,2,3]", true);
 		copy[len / 2] = '\0'; /* cut */
 		play_broken(lab, i, copy, true);
-		snprintf(copy, len + 1, "%s", lab->frames[i]);
+		snprintf(copy, len + 1, "%s", lab->list[i]);
 		if (payload) { /* what it tells is missing */
 			payload[1] = 'q';
 			play_broken(lab, i, copy, false);
@@ -160,14 +130,14 @@ static void each_frame_broken_ends_in_another_try(void **state)
 static void a_flood_is_cut(void **state)
 {
 	static const char tick[] = "{\"type\":\"event\",\"event\":\"tick\",\"payload\":{}}";
-	struct lab *lab = *state;
+	struct frames *lab = *state;
 	struct news_desk *desk;
 	struct conn *c = link_open(lab, &desk);
 	struct err e = ERR_INIT;
 	int taken = 0;
 
 	for (size_t i = 0; c->state != CONN_UP; i++)
-		assert_ok(play(c, lab->frames[i], &e), &e);
+		assert_ok(play(c, lab->list[i], &e), &e);
 	while (taken < 3 * LINK_FRAMES_BURST && play(c, tick, &e) == 0)
 		taken++;
 	assert_in_range(taken, LINK_FRAMES_BURST / 2, 3 * LINK_FRAMES_BURST - 1);
@@ -177,14 +147,14 @@ static void a_flood_is_cut(void **state)
 /* However often a gateway leaves frames out, all is asked for once, soon. */
 static void missing_frames_are_made_up_for_at_leisure(void **state)
 {
-	struct lab *lab = *state;
+	struct frames *lab = *state;
 	struct news_desk *desk;
 	struct conn *c = link_open(lab, &desk);
 	struct err e = ERR_INIT;
 	long long soon_ms;
 
 	for (size_t i = 0; c->state != CONN_UP; i++)
-		assert_ok(play(c, lab->frames[i], &e), &e);
+		assert_ok(play(c, lab->list[i], &e), &e);
 	soon_ms = clock_mono_ms() + LINK_AGAIN_MAX_MS;
 	assert_true(c->resync_ms > soon_ms);
 	for (int i = 1; i < 100; i++) {
@@ -204,7 +174,7 @@ static void missing_frames_are_made_up_for_at_leisure(void **state)
 
 static void more_than_a_frame_may_have_is_cut(void **state)
 {
-	struct lab *lab = *state;
+	struct frames *lab = *state;
 	struct news_desk *desk;
 	struct conn *c = link_open(lab, &desk);
 	char piece[65536];

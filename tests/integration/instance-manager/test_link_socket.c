@@ -5,29 +5,23 @@
  * database: what comes of the frames is lost, and says so.
  */
 
-#include "link/link.h"
+#include "frames.h"
 #include "link/lws_quiet.h"
-#include "test.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 
 #include <arpa/inet.h>
 #include <poll.h>
 #include <sys/socket.h>
 
-#define FRAMES     "tests/fakes/samples/link-frames.jsonl"
-#define FRAMES_MAX 256
-#define WAIT_MS    20000
-#define HEAD_MAX   4096
-#define WS_MAGIC   "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+#define WAIT_MS  20000
+#define HEAD_MAX 4096
+#define WS_MAGIC "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 enum { WS_TEXT = 0x81, WS_BINARY = 0x82, WS_PART = 0x01, WS_RESERVED = 0xf3 };
 
 struct lab {
-	struct app app;
-	char *frames[FRAMES_MAX];
-	size_t count;
+	struct frames sent;
 	int listener;
 	struct link_target target;
 };
@@ -49,30 +43,16 @@ static int listen_here(int *ret_port)
 static int setup(void **state)
 {
 	static const char id[] = "5f0c1d2e-3a4b-4c5d-8e6f-708192a3b4c5";
-	const struct vault_key key = { 1, "0123456789abcdef0123456789abcdef" };
 	struct lab *lab = calloc(1, sizeof(*lab));
-	FILE *f = fopen(FRAMES, "re");
-	char *line = NULL;
-	size_t size = 0;
-	struct err e = ERR_INIT;
 
 	assert_non_null(lab);
-	assert_non_null(f);
-	log_open("test", LOG_ERR);
-	while (lab->count < FRAMES_MAX && getline(&line, &size, f) > 0)
-		lab->frames[lab->count++] = strdup(line);
-	free(line);
-	fclose(f);
+	frames_open(&lab->sent, id);
 	lab->listener = listen_here(&lab->target.port);
 	snprintf(lab->target.id, sizeof(lab->target.id), "%s", id);
 	snprintf(lab->target.user_id, sizeof(lab->target.user_id), "%s", id);
 	snprintf(lab->target.address, sizeof(lab->target.address), "127.0.0.1");
 	snprintf(lab->target.gateway_token, sizeof(lab->target.gateway_token), "token");
-	snprintf(lab->app.platform_id, sizeof(lab->app.platform_id), "%s", id);
-	assert_ok(vault_new(&key, 1, &lab->app.vault, &e), &e);
-	assert_ok(pg_pool_open("postgresql://x@127.0.0.1:9/x", "test", 4, &lab->app.db, &e), &e);
-	assert_ok(links_start(&lab->app, &lab->app.links, &e), &e);
-	links_keep_until(lab->app.links, clock_mono_ms() + 600000);
+	links_keep_until(lab->sent.app.links, clock_mono_ms() + 600000);
 	*state = lab;
 	return 0;
 }
@@ -81,12 +61,8 @@ static int teardown(void **state)
 {
 	struct lab *lab = *state;
 
-	links_stop(lab->app.links);
-	pg_pool_close(lab->app.db);
-	vault_free(lab->app.vault);
+	frames_close(&lab->sent);
 	close(lab->listener);
-	for (size_t i = 0; i < lab->count; i++)
-		free(lab->frames[i]);
 	free(lab);
 	return 0;
 }
@@ -105,7 +81,7 @@ static int take(struct lab *lab)
 
 	while (!is_readable(lab->listener, 50)) {
 		assert_true(clock_mono_ms() < until_ms);
-		links_retry(lab->app.links, lab->target.id);
+		links_retry(lab->sent.app.links, lab->target.id);
 	}
 	return accept4(lab->listener, NULL, NULL, SOCK_CLOEXEC);
 }
@@ -220,7 +196,7 @@ static size_t links_up(struct lab *lab)
 {
 	struct links_figures now;
 
-	links_figures(lab->app.links, &now);
+	links_figures(lab->sent.app.links, &now);
 	return now.up;
 }
 
@@ -228,20 +204,20 @@ static void each_frame_broken_ends_the_link_and_it_is_made_again(void **state)
 {
 	struct lab *lab = *state;
 
-	links_add(lab->app.links, &lab->target);
-	for (size_t at = 0; at <= lab->count; at++) {
+	links_add(lab->sent.app.links, &lab->target);
+	for (size_t at = 0; at <= lab->sent.count; at++) {
 		int fd = take(lab);
 		bool is_open = true;
 
 		upgrade(fd);
 		for (size_t i = 0; i < at && is_open; i++)
-			is_open = put(fd, WS_TEXT, lab->frames[i], strlen(lab->frames[i]),
-			              strlen(lab->frames[i]));
+			is_open = put(fd, WS_TEXT, lab->sent.list[i], strlen(lab->sent.list[i]),
+			              strlen(lab->sent.list[i]));
 		if (!is_open)
 			print_message("  the link closed before frame %zu\n", at);
 		assert_true(is_open);
-		if (at < lab->count) {
-			put_broken(fd, (enum breakage)(at % BREAK_COUNT), lab->frames[at]);
+		if (at < lab->sent.count) {
+			put_broken(fd, (enum breakage)(at % BREAK_COUNT), lab->sent.list[at]);
 			wait_closed(fd);
 			close(fd);
 			continue;

@@ -136,19 +136,31 @@ static void what_is_stopped_is_not_started_for_it(void **state)
 	}
 }
 
+/* What is done in a step, by how the container is. */
+struct act_case {
+	enum engine_status container;
+	enum action want;
+};
+
+static void assert_acts(enum instance_upgrade step, const struct act_case *rows, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(look((struct at){ .step = step,
+		                                   .status = INSTANCE_RESTARTING,
+		                                   .container = rows[i].container })
+		                         .action,
+		                 rows[i].want);
+}
+
 static void the_files_are_kept_once_nothing_runs(void **state)
 {
-	struct at at = { .step = UPGRADE_STOP, .status = INSTANCE_RESTARTING };
+	static const struct act_case rows[] = { { ENGINE_RUNNING, ACT_STOP },
+		                                { ENGINE_EXITED, ACT_KEEP },
+		                                { ENGINE_ABSENT, ACT_KEEP },
+		                                { ENGINE_REMOVING, ACT_NONE } };
 
 	(void)state;
-	at.container = ENGINE_RUNNING;
-	assert_int_equal(look(at).action, ACT_STOP);
-	at.container = ENGINE_EXITED;
-	assert_int_equal(look(at).action, ACT_KEEP);
-	at.container = ENGINE_ABSENT;
-	assert_int_equal(look(at).action, ACT_KEEP);
-	at.container = ENGINE_REMOVING;
-	assert_int_equal(look(at).action, ACT_NONE);
+	assert_acts(UPGRADE_STOP, rows, COUNT(rows));
 }
 
 static void the_old_container_goes_before_the_new_one_comes(void **state)
@@ -238,17 +250,13 @@ static void the_first_failure_leads_back(void **state)
 
 static void the_files_come_back_once_the_new_container_is_gone(void **state)
 {
-	struct at at = { .step = UPGRADE_BACK, .status = INSTANCE_RESTARTING };
+	static const struct act_case rows[] = { { ENGINE_RUNNING, ACT_STOP },
+		                                { ENGINE_EXITED, ACT_REMOVE },
+		                                { ENGINE_REMOVING, ACT_NONE },
+		                                { ENGINE_ABSENT, ACT_BACK } };
 
 	(void)state;
-	at.container = ENGINE_RUNNING;
-	assert_int_equal(look(at).action, ACT_STOP);
-	at.container = ENGINE_EXITED;
-	assert_int_equal(look(at).action, ACT_REMOVE);
-	at.container = ENGINE_REMOVING;
-	assert_int_equal(look(at).action, ACT_NONE);
-	at.container = ENGINE_ABSENT;
-	assert_int_equal(look(at).action, ACT_BACK);
+	assert_acts(UPGRADE_BACK, rows, COUNT(rows));
 }
 
 static void what_was_kept_goes_last(void **state)

@@ -1,57 +1,32 @@
-#include "files.h"
-
-#include "test.h"
+#include "scratch.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define USER   "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
-#define FIRST  "11111111-2222-4333-8444-555555555555"
+#define FIRST  ID
 #define SECOND "22222222-2222-4333-8444-555555555555"
-#define UID    1000
-
-struct fixture {
-	char dir[64];
-	struct files *files;
-};
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
 
 static int setup(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
-	struct err e = ERR_INIT;
+	struct scratch *f = calloc(1, sizeof(*f));
 
-	snprintf(f->dir, sizeof(f->dir), "/tmp/test-files-XXXXXX");
-	if (!mkdtemp(f->dir))
-		return -1;
 	*state = f;
-	return files_open(f->dir, &f->files, &e);
+	return f ? scratch_open(f) : -1;
 }
 
 static int teardown(void **state)
 {
-	struct fixture *f = *state;
-
-	files_close(f->files);
-	nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-	free(f);
+	scratch_close(*state);
+	free(*state);
 	return 0;
 }
 
 /* DATA_DIR/USER/FIRST/<part> */
-static const char *at(const struct fixture *f, const char *part)
+static const char *at(const struct scratch *f, const char *part)
 {
 	static char path[256];
 
@@ -69,14 +44,14 @@ static void expect(const char *path, mode_t mode, int uid)
 	assert_int_equal(st.st_gid, uid);
 }
 
-static void make(struct fixture *f)
+static void make(struct scratch *f)
 {
 	struct err e = ERR_INIT;
 
 	assert_ok(files_make(f->files, USER, FIRST, &e), &e);
 }
 
-static bool write_config(struct fixture *f, const char *text)
+static bool write_config(struct scratch *f, const char *text)
 {
 	struct err e = ERR_INIT;
 	bool is_changed = false;
@@ -85,7 +60,7 @@ static bool write_config(struct fixture *f, const char *text)
 	return is_changed;
 }
 
-static void expect_config(const struct fixture *f, const char *want)
+static void expect_config(const struct scratch *f, const char *want)
 {
 	char text[256] = "";
 	FILE *file = fopen(at(f, ".openclaw/openclaw.json"), "r");
@@ -108,7 +83,7 @@ static void put(const char *path, const char *text)
 
 static void directories_are_made_and_mended(void **state)
 {
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 
 	for (int i = 0; i < 2; i++) {
 		make(f);
@@ -125,7 +100,7 @@ static void directories_are_made_and_mended(void **state)
 
 static void link_in_the_place_of_a_directory_is_not_followed(void **state)
 {
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 	char outside[128];
 	struct err e = ERR_INIT;
 
@@ -141,7 +116,7 @@ static void link_in_the_place_of_a_directory_is_not_followed(void **state)
 
 static void config_is_written_when_it_differs(void **state)
 {
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 	struct stat before, after;
 
 	make(f);
@@ -162,7 +137,7 @@ static void config_is_written_when_it_differs(void **state)
 /* What the assistant may have put where its config was. */
 static void config_takes_the_place_of_anything(void **state)
 {
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 	char path[256], victim[128];
 
 	make(f);
@@ -195,7 +170,7 @@ static void config_takes_the_place_of_anything(void **state)
 
 static void half_a_config_of_a_crash_is_replaced(void **state)
 {
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 
 	make(f);
 	put(at(f, "openclaw.json.new"), "{\"half");
@@ -206,7 +181,7 @@ static void half_a_config_of_a_crash_is_replaced(void **state)
 
 static void config_needs_the_directories(void **state)
 {
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 	char *large = malloc(FILES_CONFIG_MAX + 2);
 	struct err e = ERR_INIT;
 
@@ -220,7 +195,7 @@ static void config_needs_the_directories(void **state)
 
 static void delete_takes_the_user_with_the_last_instance(void **state)
 {
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 	struct err e = ERR_INIT;
 	bool exists;
 	char user[128];
@@ -244,7 +219,7 @@ static void delete_takes_the_user_with_the_last_instance(void **state)
 
 static void delete_follows_no_link(void **state)
 {
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 	char outside[128], file[160];
 	struct err e = ERR_INIT;
 
@@ -283,7 +258,7 @@ static void dig(const char *from, int depth)
 static void delete_reaches_any_depth(void **state)
 {
 	struct rlimit usual, few = { .rlim_cur = 128 };
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 	struct err e = ERR_INIT;
 
 	make(f);
@@ -300,7 +275,7 @@ static void delete_reaches_any_depth(void **state)
 /* Killed at some point, again and again, until it is done. */
 static void delete_goes_on_where_it_was_killed(void **state)
 {
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 	struct err e = ERR_INIT;
 	bool exists = true;
 
@@ -328,7 +303,7 @@ static void delete_goes_on_where_it_was_killed(void **state)
 
 static void full_disk_is_told_and_leaves_the_old_config(void **state)
 {
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 	char *large = malloc(FILES_CONFIG_MAX + 1);
 	struct files *files = NULL;
 	struct err e = ERR_INIT;
@@ -373,7 +348,7 @@ static bool on_instance(const char *user_id, const char *instance_id, void *ctx)
 static void instances_on_disk_are_listed(void **state)
 {
 	struct found all = { .enough = 99 }, one = { .enough = 1 }, none = { .enough = 99 };
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 	struct err e = ERR_INIT;
 	char path[128];
 
@@ -412,7 +387,7 @@ static void data_dir_is_checked(void **state)
 /* As someone who may not give files away. */
 static void data_dir_of_an_ordinary_user_is_refused(void **state)
 {
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 	char path[128];
 	int status;
 	pid_t pid;

@@ -1,33 +1,16 @@
 #include "files_keep.h"
 
-#include "test.h"
+#include "scratch.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <sys/stat.h>
 
 /* An assistant's files kept aside and put back: as they were, whatever they are, and after a crash
  * between any two calls. */
 
-#define USER "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
-#define ID   "11111111-2222-4333-8444-555555555555"
-#define UID  1000
 #define HOLE ((off_t)64 << 20)
 
-struct fixture {
-	char dir[64];
-	struct files *files;
-};
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
-static const char *at(const struct fixture *f, const char *part)
+static const char *at(const struct scratch *f, const char *part)
 {
 	static char path[4][512];
 	static unsigned int next;
@@ -37,7 +20,7 @@ static const char *at(const struct fixture *f, const char *part)
 	return out;
 }
 
-static void put(const struct fixture *f, const char *part, const char *text)
+static void put(const struct scratch *f, const char *part, const char *text)
 {
 	FILE *file = fopen(at(f, part), "w");
 
@@ -46,7 +29,7 @@ static void put(const struct fixture *f, const char *part, const char *text)
 	assert_int_equal(fclose(file), 0);
 }
 
-static bool has(const struct fixture *f, const char *part, const char *text)
+static bool has(const struct scratch *f, const char *part, const char *text)
 {
 	char buf[64] = "";
 	OWN(fd) int fd = open(at(f, part), O_RDONLY | O_CLOEXEC);
@@ -55,7 +38,7 @@ static bool has(const struct fixture *f, const char *part, const char *text)
 	       strcmp(buf, text) == 0;
 }
 
-static bool is_there(const struct fixture *f, const char *part)
+static bool is_there(const struct scratch *f, const char *part)
 {
 	struct stat st;
 
@@ -64,14 +47,11 @@ static bool is_there(const struct fixture *f, const char *part)
 
 static int setup(void **state)
 {
-	struct fixture *f = calloc(1, sizeof(*f));
+	struct scratch *f = calloc(1, sizeof(*f));
 	struct err e = ERR_INIT;
 
-	snprintf(f->dir, sizeof(f->dir), "/tmp/test-keep-XXXXXX");
-	if (!mkdtemp(f->dir))
-		return -1;
 	*state = f;
-	if (files_open(f->dir, &f->files, &e) < 0 || files_make(f->files, USER, ID, &e) < 0)
+	if (!f || scratch_open(f) < 0 || files_make(f->files, USER, ID, &e) < 0)
 		return -1;
 	put(f, ID "/workspace/a.md", "as it was");
 	return 0;
@@ -79,15 +59,12 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	struct fixture *f = *state;
-
-	files_close(f->files);
-	nftw(f->dir, remove_one, 64, FTW_DEPTH | FTW_PHYS);
-	free(f);
+	scratch_close(*state);
+	free(*state);
 	return 0;
 }
 
-static void keep(const struct fixture *f)
+static void keep(const struct scratch *f)
 {
 	struct err e = ERR_INIT;
 
@@ -95,7 +72,7 @@ static void keep(const struct fixture *f)
 		fail_msg("%s", e.msg);
 }
 
-static void back(const struct fixture *f)
+static void back(const struct scratch *f)
 {
 	struct err e = ERR_INIT;
 
@@ -107,7 +84,7 @@ static void back(const struct fixture *f)
 static void all_kinds_of_things_come_back(void **state)
 {
 	const struct timespec then[] = { { 1000000000, 123 }, { 1100000000, 456 } };
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 	struct stat st, second;
 	char target[64] = "";
 
@@ -150,7 +127,7 @@ static void all_kinds_of_things_come_back(void **state)
 
 static void what_is_kept_is_not_kept_again(void **state)
 {
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 
 	keep(f);
 	put(f, ID "/workspace/a.md", "changed since");
@@ -161,7 +138,7 @@ static void what_is_kept_is_not_kept_again(void **state)
 
 static void a_half_made_copy_is_begun_anew(void **state)
 {
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 
 	assert_int_equal(mkdir(at(f, ".kept-" ID ".new"), 0700), 0);
 	put(f, ".kept-" ID ".new/half", "x");
@@ -173,7 +150,7 @@ static void a_half_made_copy_is_begun_anew(void **state)
 /* What a crash leaves after each call is what the same calls go on from. */
 static void each_call_may_be_repeated(void **state)
 {
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 	struct err e = ERR_INIT;
 
 	keep(f);
@@ -196,7 +173,7 @@ static void each_call_may_be_repeated(void **state)
 
 static void a_deletion_takes_what_is_kept_along(void **state)
 {
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 	struct err e = ERR_INIT;
 
 	keep(f);
@@ -206,7 +183,7 @@ static void a_deletion_takes_what_is_kept_along(void **state)
 
 static void too_deep_is_said(void **state)
 {
-	struct fixture *f = *state;
+	struct scratch *f = *state;
 	struct err e = ERR_INIT;
 	int fd = open(at(f, ID "/workspace"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 

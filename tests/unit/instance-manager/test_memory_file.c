@@ -1,43 +1,26 @@
 #include "memory/tree.h"
 
-#include "test.h"
+#include "scratch.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <sys/stat.h>
 
-#define USER "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
-#define ID   "11111111-2222-4333-8444-555555555555"
-#define UID  1000
-
 struct fixture {
-	char dir[64];
-	struct files *files;
+	struct scratch s;
 	struct memory_place place;
 };
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
 
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct err e = ERR_INIT;
 
-	snprintf(f->dir, sizeof(f->dir), "/tmp/test-memory-XXXXXX");
-	if (!mkdtemp(f->dir))
-		return -1;
 	*state = f;
-	if (files_open(f->dir, &f->files, &e) < 0)
+	if (!f || scratch_open(&f->s) < 0)
 		return -1;
 	f->place = MEMORY_PLACE_INIT;
-	return memory_place_lock(f->files, USER, ID, &f->place, &e);
+	return memory_place_lock(f->s.files, USER, ID, &f->place, &e);
 }
 
 static int teardown(void **state)
@@ -45,8 +28,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	memory_place_done(&f->place);
-	files_close(f->files);
-	nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_close(&f->s);
 	free(f);
 	return 0;
 }
@@ -55,7 +37,7 @@ static const char *at(const struct fixture *f, const char *path)
 {
 	static char text[512];
 
-	snprintf(text, sizeof(text), "%s/" USER "/" ID "/workspace/%s", f->dir, path);
+	snprintf(text, sizeof(text), "%s/" USER "/" ID "/workspace/%s", f->s.dir, path);
 	return text;
 }
 
@@ -138,12 +120,12 @@ static void no_link_leads_out(void **state)
 	char secret[128];
 	int fd;
 
-	snprintf(secret, sizeof(secret), "%s/secret", f->dir);
+	snprintf(secret, sizeof(secret), "%s/secret", f->s.dir);
 	fd = open(secret, O_WRONLY | O_CREAT, 0600);
 	assert_int_equal(write(fd, "secret", 6), 6);
 	close(fd);
 	assert_int_equal(symlink(secret, at(f, "link.md")), 0);
-	assert_int_equal(symlink(f->dir, at(f, "out")), 0);
+	assert_int_equal(symlink(f->s.dir, at(f, "out")), 0);
 	assert_int_equal(symlink("..", at(f, "up")), 0);
 	assert_int_equal(mkfifo(at(f, "pipe"), 0600), 0);
 	assert_int_equal(mkdir(at(f, "folder"), 0700), 0);
@@ -250,11 +232,11 @@ static void *count_up(void *ctx)
 		struct err e = ERR_INIT;
 		char text[24];
 
-		if (memory_place_open(f->files, USER, ID, &place, &e) < 0 ||
+		if (memory_place_open(f->s.files, USER, ID, &place, &e) < 0 ||
 		    memory_read(&place, "n", &data, &info, &e) < 0)
 			continue;
 		memory_place_done(&place);
-		if (memory_place_lock(f->files, USER, ID, &place, &e) < 0)
+		if (memory_place_lock(f->s.files, USER, ID, &place, &e) < 0)
 			continue;
 		snprintf(text, sizeof(text), "%ld", strtol(data, NULL, 10) + 1);
 		p = (struct memory_put){ text, strlen(text), info.tag, false };
@@ -276,7 +258,7 @@ static void of_many_writers_none_loses_an_update(void **state)
 		assert_int_equal(pthread_create(&threads[i], NULL, count_up, f), 0);
 	for (size_t i = 0; i < WRITERS; i++)
 		pthread_join(threads[i], NULL);
-	assert_ok(memory_place_open(f->files, USER, ID, &f->place, &e), &e);
+	assert_ok(memory_place_open(f->s.files, USER, ID, &f->place, &e), &e);
 	snprintf(want, sizeof(want), "%d", WRITERS * ROUNDS);
 	assert_holds(f, "n", want, NULL);
 }
