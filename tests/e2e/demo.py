@@ -378,7 +378,8 @@ def private_stack(image: str) -> Iterator[dict[str, str]]:
 
     name = stub_image() if image == "stub" else default_name()
     settings = {k: "" for k in ("RATE_API_PER_MIN", "RATE_AUTH_PER_MIN", "INSTANCES_FREE", "INSTANCE_STOP_GRACE_S",
-                                "INSTANCE_READY_TIMEOUT_S", "LOG_LEVEL")}
+                                "LOG_LEVEL")}
+    settings["INSTANCE_READY_TIMEOUT_S"] = str(int(READY_S))  # a slow machine is no trouble of the assistant's
     suite = Suite(settings, image=name, parts=(*SERVERS, "engine", *DAEMONS, "edge"))
     print(f"Starting a stack of its own with {name}", flush=True)
     try:
