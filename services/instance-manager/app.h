@@ -92,11 +92,11 @@ bus_handler on_activity_list, on_activity_add, on_logs;
 bus_handler on_memory_list, on_memory_get, on_memory_put, on_memory_delete;
 
 bus_handler on_check_token, on_create, on_list, on_get, on_update, on_delete, on_start, on_stop,
-	on_restart, on_purge_user, on_state, on_list_all, on_hold, on_link_ask, on_session_page,
-	on_session_messages, on_session_rename, on_session_delete, on_channel_list, on_pairing_list,
-	on_pairing_approve, on_pairing_dismiss, on_chat_send, on_chat_stop, on_usage_get,
-	on_usage_limit, on_job_list, on_job_add, on_job_edit, on_job_remove, on_job_run,
-	on_job_runs, on_task_list, on_instance_admin_list, on_instance_admin_upgrade,
+	on_restart, on_purge_user, on_state, on_list_all, on_hold, on_trial, on_link_ask,
+	on_session_page, on_session_messages, on_session_rename, on_session_delete, on_channel_list,
+	on_pairing_list, on_pairing_approve, on_pairing_dismiss, on_chat_send, on_chat_stop,
+	on_usage_get, on_usage_limit, on_job_list, on_job_add, on_job_edit, on_job_remove,
+	on_job_run, on_job_runs, on_task_list, on_instance_admin_list, on_instance_admin_upgrade,
 	on_instance_admin_upgrade_get;
 
 #endif

@@ -8,6 +8,10 @@
 #define FILES_OPEN_MAX 4096 /* descriptors; some 110 are in use (measured) */
 #define MIB            (1024LL * 1024)
 #define PORT_KEY       "18789/tcp"
+#define TRIAL          "zaki-trial-"
+#define CHECK_NS       2000000000LL /* between checks of a trial; each takes a process of its own */
+#define CHECK_LATE_NS  10000000000LL /* one that takes longer has failed */
+#define CHECKS_MAX     100000        /* whoever waits for the trial says when it is too late */
 /* Both lie in the container's memory. OpenClaw wants ~/.cache, its tools the rest of a home; exec,
  * since the workspace, which has no such wall, would do as well for whoever wants to run something. */
 #define TMP_OPTIONS  "rw,exec,nosuid,nodev,size=256m,mode=1777"
@@ -22,6 +26,15 @@ static const char *const environment[] = {
 	"NODE_OPTIONS=--max-old-space-size=1024",
 	"OPENCLAW_NO_RESPAWN=1",
 	"OPENCLAW_DISABLE_BONJOUR=1",
+};
+
+/* Prints nothing: what a check says is shown to whoever may inspect. */
+static const char *const check[] = {
+	"CMD",
+	"node",
+	"-e",
+	"fetch('http://127.0.0.1:18789/readyz').then(r=>r.json())"
+	".then(j=>process.exit(j.ready===true?0:1)).catch(()=>process.exit(1))",
 };
 
 bool container_reach_from(const char *name, enum container_reach *ret)
@@ -42,6 +55,21 @@ char *container_name(const char *instance_id, char out[CONTAINER_NAME_SIZE])
 	return out;
 }
 
+char *container_trial_name(const char *trial_id, char out[CONTAINER_NAME_SIZE])
+{
+	assert(uuid_is_valid(trial_id));
+	snprintf(out, CONTAINER_NAME_SIZE, TRIAL "%s", trial_id);
+	return out;
+}
+
+bool container_trial_from(const char *name, char ret_id[UUID_SIZE])
+{
+	if (strncmp(name, TRIAL, strlen(TRIAL)) != 0 || !uuid_is_valid(name + strlen(TRIAL)))
+		return false;
+	memcpy(ret_id, name + strlen(TRIAL), UUID_SIZE);
+	return true;
+}
+
 const char *container_path(const char *data_dir, const char *user_id, const char *instance_id,
                            const char *part, struct arena *a)
 {
@@ -54,7 +82,7 @@ static int spec_check(const struct container_spec *s, struct err *e)
 {
 	if (s->data_dir[0] != '/')
 		return err_field(e, "DATA_DIR", "must be an absolute path");
-	if (s->reach == CONTAINER_REACH_HOST && (s->port < 1 || s->port > 65535))
+	if (!s->trial_id && s->reach == CONTAINER_REACH_HOST && (s->port < 1 || s->port > 65535))
 		return err_set(e, ERR_INTERNAL, "port %d is none", s->port);
 	if (s->memory_mib < MEMORY_MIB_MIN || s->memory_mib > MEMORY_MIB_MAX)
 		return err_set(e, ERR_INTERNAL, "memory of %d MiB is out of bounds", s->memory_mib);
@@ -89,6 +117,10 @@ static bool add_labels(cJSON *root, const struct container_spec *s)
 {
 	cJSON *labels = cJSON_AddObjectToObject(root, "Labels");
 
+	if (s->trial_id)
+		return add_text(labels, CONTAINER_LABEL_TRIAL, s->trial_id) &&
+		       add_text(labels, CONTAINER_LABEL_TRIAL_OF, s->instance_id) &&
+		       add_text(labels, CONTAINER_LABEL_PLATFORM, s->platform_id);
 	return add_text(labels, CONTAINER_LABEL_INSTANCE, s->instance_id) &&
 	       add_text(labels, CONTAINER_LABEL_USER, s->user_id) &&
 	       add_text(labels, CONTAINER_LABEL_PLATFORM, s->platform_id);
@@ -105,12 +137,21 @@ static cJSON *add_object(cJSON *array)
 	return NULL;
 }
 
+static const char *trial_path(const struct container_spec *s, const char *part, struct arena *a)
+{
+	assert(uuid_is_valid(s->trial_id));
+	return arena_printf(a, "%s/" CONTAINER_SCRATCH_DIR "/trial-%s/%s", s->data_dir, s->trial_id,
+	                    part);
+}
+
 /* As a mount, not as a bind: the engine refuses a source that is not there, instead of making an
  * empty directory that belongs to root. */
 static bool add_mount(cJSON *mounts, const struct container_spec *s, const char *part,
                       struct arena *a)
 {
-	const char *source = container_path(s->data_dir, s->user_id, s->instance_id, part, a);
+	const char *source =
+		s->trial_id ? trial_path(s, part, a)
+			    : container_path(s->data_dir, s->user_id, s->instance_id, part, a);
 	const char *target = arena_printf(a, "%s/%s", CONTAINER_HOME, part);
 	cJSON *mount = add_object(mounts);
 
@@ -146,16 +187,28 @@ static bool add_limits(cJSON *host)
 	       add_number(files, "Hard", FILES_OPEN_MAX);
 }
 
+/* The engine's own look at a trial, from within: nobody else reaches it. */
+static bool add_check(cJSON *root)
+{
+	cJSON *health = cJSON_AddObjectToObject(root, "Healthcheck");
+
+	return add_texts(health, "Test", check, COUNT(check)) &&
+	       add_number(health, "Interval", CHECK_NS) &&
+	       add_number(health, "Timeout", CHECK_LATE_NS) &&
+	       add_number(health, "Retries", CHECKS_MAX);
+}
+
 /* Log files and what a restart follows. A container that ends is started by the engine at once,
- * also while this daemon is away. */
-static bool add_upkeep(cJSON *host)
+ * also while this daemon is away; a trial's end is its result. */
+static bool add_upkeep(cJSON *host, bool is_trial)
 {
 	cJSON *restart = cJSON_AddObjectToObject(host, "RestartPolicy");
 	cJSON *log = cJSON_AddObjectToObject(host, "LogConfig");
 	cJSON *log_config = cJSON_AddObjectToObject(log, "Config");
 
-	return add_text(restart, "Name", "unless-stopped") && add_text(log, "Type", "json-file") &&
-	       add_text(log_config, "max-size", "10m") && add_text(log_config, "max-file", "3");
+	return add_text(restart, "Name", is_trial ? "no" : "unless-stopped") &&
+	       add_text(log, "Type", "json-file") && add_text(log_config, "max-size", "10m") &&
+	       add_text(log_config, "max-file", "3");
 }
 
 /* Without a disk of its own to write to, a container cannot fill the host's: only its data can. */
@@ -182,10 +235,11 @@ static cJSON *lasting(const struct container_spec *s, struct arena *a)
 	snprintf(user, sizeof(user), "%d:%d", CONTAINER_UID, CONTAINER_UID);
 	if (add_text(root, "Image", s->image) && add_text(root, "User", user) &&
 	    add_texts(root, "Env", environment, COUNT(environment)) && add_labels(root, s) &&
-	    add_text(host, "NetworkMode", s->network) &&
+	    add_text(host, "NetworkMode", s->trial_id ? "none" : s->network) &&
 	    add_mount(mounts, s, CONTAINER_STATE_DIR, a) &&
-	    add_mount(mounts, s, CONTAINER_WORKSPACE_DIR, a) && add_port(root, host, s) &&
-	    add_limits(host) && add_upkeep(host) && add_walls(host))
+	    add_mount(mounts, s, CONTAINER_WORKSPACE_DIR, a) &&
+	    (s->trial_id ? add_check(root) : add_port(root, host, s)) && add_limits(host) &&
+	    add_upkeep(host, s->trial_id != NULL) && add_walls(host))
 		return TAKE(root);
 	return NULL;
 }

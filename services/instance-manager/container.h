@@ -25,8 +25,13 @@
 #define CONTAINER_LABEL_TRACE    "zaki.trace"
 #define CONTAINER_LABEL_PLATFORM "zaki.platform"
 #define CONTAINER_LABEL_SPEC     "zaki.spec"
+#define CONTAINER_LABEL_TRIAL    "zaki.trial"    /* on trials alone, and these two bear no */
+#define CONTAINER_LABEL_TRIAL_OF "zaki.trial.of" /* CONTAINER_LABEL_INSTANCE */
 
-#define CONTAINER_NAME_SIZE 47 /* "zaki-user-", a UUID, the zero */
+/* Below DATA_DIR: what storage-backup restored for a trial lies there, under the trial's name. */
+#define CONTAINER_SCRATCH_DIR ".scratch"
+
+#define CONTAINER_NAME_SIZE 48 /* "zaki-trial-", a UUID, the zero */
 #define CONTAINER_SPEC_SIZE 33 /* 32 hexadecimal digits, the zero */
 
 /* How the daemons reach OpenClaw: through a port published on 127.0.0.1, or at the container's own
@@ -48,10 +53,22 @@ struct container_spec {
 	int port;       /* on 127.0.0.1; only with CONTAINER_REACH_HOST */
 	int memory_mib; /* swap is the same: none beyond it */
 	int stop_grace_s;
+	/*
+	 * NULL: the instance's own. Else a trial of this id: started once from files that were
+	 * restored beside it, to see that it does. It has no network at all, so that it polls no bot,
+	 * asks no LLM and is reached by nobody; the engine runs its check within it.
+	 */
+	const char *trial_id;
 };
 
 /* "zaki-user-<instance id>", into out. Returns out. */
 char *container_name(const char *instance_id, char out[CONTAINER_NAME_SIZE]);
+
+/* "zaki-trial-<trial id>", likewise. */
+char *container_trial_name(const char *trial_id, char out[CONTAINER_NAME_SIZE]);
+
+/* Whose trial a container of this name is; false: of none. */
+bool container_trial_from(const char *name, char ret_id[UUID_SIZE]);
 
 /* "DATA_DIR/<user id>/<instance id>/<part>", part one of the two names above. NULL: no memory. */
 const char *container_path(const char *data_dir, const char *user_id, const char *instance_id,

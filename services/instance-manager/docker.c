@@ -69,7 +69,8 @@ static int docker_create(struct engine *g, const struct container_spec *spec,
 	if (container_json(spec, &k.a, &k.req.body, e) < 0)
 		return docker_ask_wrap(&k, e);
 	k.req.path = arena_printf(&k.a, "/containers/create?name=%s",
-	                          container_name(spec->instance_id, name));
+	                          spec->trial_id ? container_trial_name(spec->trial_id, name)
+	                                         : container_name(spec->instance_id, name));
 	if (docker_ask_send((struct docker *)g, &k, e) < 0)
 		return -1;
 

@@ -198,6 +198,7 @@ static int state_read(const cJSON *doc, const char *platform_id, struct engine_s
 	const cJSON *oom = member(state, "OOMKilled");
 	const char *name = json_text(doc, "Name"), *error = json_text(state, "Error");
 	const char *image = json_text(member(doc, "Config"), "Image");
+	const char *health = json_text(member(state, "Health"), "Status");
 	double memory;
 
 	if (!id_from(doc, "Id", s->item.id))
@@ -222,6 +223,7 @@ static int state_read(const cJSON *doc, const char *platform_id, struct engine_s
 	name_read(name, &s->item);
 	labels_read(member(member(doc, "Config"), "Labels"), platform_id, &s->item);
 	s->oom_killed = cJSON_IsTrue(oom);
+	s->is_healthy = health && strcmp(health, "healthy") == 0;
 	s->memory_mib = (int)(memory / MIB);
 	s->port = port_from(host);
 	snprintf(s->error, sizeof(s->error), "%s", error ? error : "");

@@ -53,6 +53,7 @@ struct engine_item {
 struct engine_state {
 	struct engine_item item;
 	int exit_code;         /* of the last run; 0 while it runs */
+	bool is_healthy;       /* its check, where it has one, passed the last time */
 	bool oom_killed;       /* stays true after the engine restarted it */
 	int restart_count;     /* by the engine's restart policy, since it was created */
 	long long started_ms;  /* unix ms of the last start; 0: never */

@@ -95,6 +95,7 @@ static const struct bus_route routes[] = {
 	{ SUBJ_INSTANCE_STATE,       on_state,       POOL_MAIN },
 	{ SUBJ_INSTANCE_LIST_ALL,    on_list_all,    POOL_MAIN },
 	{ SUBJ_INSTANCE_HOLD,        on_hold,        POOL_MAIN },
+	{ SUBJ_INSTANCE_TRIAL,       on_trial,       POOL_OUTSIDE },
 	{ SUBJ_INSTANCE_ADMIN_LIST,  on_instance_admin_list,  POOL_MAIN },
 	{ SUBJ_INSTANCE_ADMIN_UPGRADE, on_instance_admin_upgrade, POOL_OUTSIDE },
 	{ SUBJ_INSTANCE_ADMIN_UPGRADE_GET, on_instance_admin_upgrade_get, POOL_MAIN },

@@ -6,6 +6,7 @@
 #include "glance.h"
 #include "outbox.h"
 #include "record.h"
+#include "trial.h"
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -138,8 +139,13 @@ int sweep_containers(struct app *app, struct err *e)
 	list = arena_alloc(&a, (count + 1) * sizeof(*list));
 	if (!list)
 		return err_set(e, ERR_INTERNAL, "out of memory");
+	if (trial_sweep(app, items, count, e) < 0)
+		return -1;
 	for (size_t i = 0; i < count; i++) {
-		if (!items[i].is_ours || items[i].status == ENGINE_REMOVING)
+		char trial_id[UUID_SIZE];
+
+		if (!items[i].is_ours || items[i].status == ENGINE_REMOVING ||
+		    container_trial_from(items[i].name, trial_id))
 			continue;
 		snprintf(list[found].id, UUID_SIZE, "%s",
 		         items[i].instance_id[0] ? items[i].instance_id : NO_ID);

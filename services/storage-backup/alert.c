@@ -10,6 +10,7 @@ static const struct {
 } texts[] = {
 	{ "damaged", "The newest backup is damaged. A new full one is made." },
 	{ "failed", "The last backup failed." },
+	{ "unstartable", "The assistant does not start from its backup." },
 	{ "overdue", "There has been no good backup for too long." },
 	{ "unproven", "No backup has been proven by a restore drill for too long." },
 };
@@ -33,10 +34,13 @@ int alert_look(struct pg_conn *c, const struct app *app, struct err *e)
 		"  (SELECT max(created_at) FROM backups b WHERE b.instance_id = t.instance_id"
 		"   AND b.status = 'done') AS good,"
 		"  (SELECT max(proven_at) FROM backups b WHERE b.instance_id = t.instance_id"
-		"   AND b.status = 'done') AS proven"
+		"   AND b.status = 'done') AS proven,"
+		"  (SELECT trial_error FROM backups b WHERE b.instance_id = t.instance_id"
+		"   AND b.trial_at IS NOT NULL ORDER BY b.trial_at DESC LIMIT 1) AS trial"
 		"  FROM backup_targets t WHERE t.is_live),"
 		" judged AS (SELECT id, CASE WHEN last = 'damaged' THEN 'damaged'"
 		"  WHEN last = 'failed' THEN 'failed'"
+		"  WHEN trial IS NOT NULL THEN 'unstartable'"
 		"  WHEN coalesce(good, created_at) < now() - interval '1 hour'"
 		"   - 2 * make_interval(hours => $1::int) THEN 'overdue'"
 		"  WHEN coalesce(proven, created_at) < now() - interval '1 hour'"

@@ -9,7 +9,6 @@
 
 #define DATABASE_SPARE   6 /* connections beside those of handlers and workers */
 #define LEARN_AT_ONCE_MS (1LL << 40)
-#define SCRATCH          ".scratch"
 
 int app_check(void *ctx, struct err *e)
 {
@@ -49,7 +48,7 @@ static int store_open(struct app *app, struct err *e)
 	if (storage_open(&storage, &app->storage, e) < 0)
 		return -1;
 	/* On the disk of the assistants' files, where there is place for a copy of a database. */
-	snprintf(scratch, sizeof(scratch), "%s/" SCRATCH, app->data_dir);
+	snprintf(scratch, sizeof(scratch), "%s/" APP_SCRATCH, app->data_dir);
 	engine.storage = app->storage;
 	return engine_open(&engine, &app->engine, e);
 }

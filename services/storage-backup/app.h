@@ -8,6 +8,8 @@
 #include "svc/svc.h"
 #include "svc/ticker.h"
 
+#define APP_SCRATCH ".scratch" /* below data_dir; instance-manager takes trials' files from it */
+
 struct work;
 struct store_watch;
 
@@ -25,6 +27,7 @@ struct app {
 	long long store_workers;
 	long long full_hours, incremental_hours, drill_hours;
 	long long retention_days;
+	long long drill_start; /* 0: drills only restore and compare */
 	long long dump_hours, dump_retention_days;
 
 	struct bus *bus;

@@ -8,7 +8,8 @@
 	"id, instance_id, user_id, kind, status, is_stored, percent, files, bytes, bytes_stored,"  \
 	" notes, error, " MS("created_at") " AS created_ms, " MS("started_at") " AS started_ms, "  \
 	MS("finished_at") " AS finished_ms, " MS("verified_at") " AS verified_ms, "                \
-	MS("proven_at") " AS proven_ms, " MS("expires_at") " AS expires_ms,"                       \
+	MS("proven_at") " AS proven_ms, " MS("expires_at") " AS expires_ms, "                      \
+	MS("trial_at") " AS tried_ms, trial_ms, trial_error,"                                      \
 	" (extract(epoch FROM created_at) * 1000000)::bigint AS created_us"
 /* clang-format on */
 
@@ -81,14 +82,13 @@ static int view_from_row(const PGresult *res, int row, struct arena *a, struct b
 	const struct {
 		const char *column;
 		const char **to;
-	} texts[] = { { "id", &v->id },
-		      { "instance_id", &v->instance_id },
-		      { "kind", &v->kind },
-		      { "status", &v->status },
-		      { "error", &v->error } },
+	} texts[] = { { "id", &v->id },       { "instance_id", &v->instance_id },
+		      { "kind", &v->kind },   { "status", &v->status },
+		      { "error", &v->error }, { "trial_error", &v->trial_error } },
 	  times[] = { { "created_ms", &v->created_at },   { "started_ms", &v->started_at },
 		      { "finished_ms", &v->finished_at }, { "verified_ms", &v->verified_at },
-		      { "proven_ms", &v->proven_at },     { "expires_ms", &v->expires_at } };
+		      { "proven_ms", &v->proven_at },     { "expires_ms", &v->expires_at },
+		      { "tried_ms", &v->trial_at } };
 	const struct {
 		const char *column;
 		long long *to;
@@ -107,7 +107,8 @@ static int view_from_row(const PGresult *res, int row, struct arena *a, struct b
 	for (size_t i = 0; i < COUNT(numbers); i++)
 		if (pg_int(res, row, numbers[i].column, numbers[i].to, e) < 0)
 			return -1;
-	return 0;
+	v->has_trial_ms = pg_text(res, row, "trial_ms") != NULL;
+	return v->has_trial_ms ? pg_int(res, row, "trial_ms", &v->trial_ms, e) : 0;
 }
 
 static int load(struct pg_conn *c, const char *user_id, const char *id, PGresult **ret,
@@ -141,37 +142,15 @@ int backup_view_load(struct pg_conn *c, const char *user_id, const char *id, str
 static int health_of(struct pg_conn *c, const struct backup_page *page, struct arena *a,
                      struct backup_list *ret, struct err *e)
 {
+	/* clang-format off */
 	static const char sql[] =
-		"SELECT"
-		" (SELECT " MS(
-			"max(created_at)") " FROM backups"
-					   "   WHERE instance_id = $1 AND user_id = $2 AND status "
-					   "= 'done') AS good_ms,"
-					   " (SELECT " MS(
-						   "max(proven_at)") " FROM backups"
-								     "   WHERE instance_id = $1 "
-								     "AND user_id = $2 AND status "
-								     "= 'done') AS proven_ms,"
-								     " (SELECT " MS("least(next_"
-	                                                                            "full_at, "
-	                                                                            "next_"
-	                                                                            "incremental_"
-	                                                                            "at)") " FROM "
-											   "backup_"
-											   "targets"
-											   "   "
-											   "WHERE "
-											   "instanc"
-											   "e_id = "
-											   "$1 AND "
-											   "user_"
-											   "id = "
-											   "$2 AND "
-											   "is_"
-											   "live) "
-											   "AS "
-											   "next_"
-											   "ms";
+		"SELECT (SELECT " MS("max(created_at)") " FROM backups"
+		"  WHERE instance_id = $1 AND user_id = $2 AND status = 'done') AS good_ms,"
+		" (SELECT " MS("max(proven_at)") " FROM backups"
+		"  WHERE instance_id = $1 AND user_id = $2 AND status = 'done') AS proven_ms,"
+		" (SELECT " MS("least(next_full_at, next_incremental_at)") " FROM backup_targets"
+		"  WHERE instance_id = $1 AND user_id = $2 AND is_live) AS next_ms";
+	/* clang-format on */
 	OWN(pg_result) PGresult *res = NULL;
 
 	if (!page->instance_id || !page->user_id)
@@ -292,14 +271,34 @@ int backup_failed(struct pg_conn *c, const char *id, const char *text, bool is_a
 	return pg_query(c, sql, (const char *[]){ id, text, is_again ? "t" : "f" }, 3, NULL, e);
 }
 
-int backup_proven(struct pg_conn *c, const char *id, bool is_drill, struct err *e)
+int backup_verified(struct pg_conn *c, const char *id, struct err *e)
+{
+	static const char sql[] = "UPDATE backups SET verified_at = now(), status = 'done',"
+				  " error = NULL WHERE id = $1 AND status IN ('done', 'damaged')";
+
+	return pg_query(c, sql, &id, 1, NULL, e);
+}
+
+int backup_proven(struct pg_conn *c, const char *id, struct err *e)
 {
 	static const char sql[] =
-		"UPDATE backups SET verified_at = now(),"
-		" proven_at = CASE WHEN $2::bool THEN now() ELSE proven_at END,"
-		" status = 'done', error = NULL WHERE id = $1 AND status IN ('done', 'damaged')";
+		"UPDATE backups SET verified_at = now(), proven_at = now(), status = 'done',"
+		" error = NULL WHERE id = $1 AND status IN ('done', 'damaged')";
 
-	return pg_query(c, sql, (const char *[]){ id, is_drill ? "t" : "f" }, 2, NULL, e);
+	return pg_query(c, sql, &id, 1, NULL, e);
+}
+
+int backup_tried(struct pg_conn *c, const char *id, const struct backup_trial *t, struct err *e)
+{
+	static const char sql[] = "UPDATE backups SET trial_at = now(), trial_error = $3,"
+				  " trial_ms = CASE WHEN $3::text IS NULL THEN $2::bigint END"
+				  " WHERE id = $1";
+	struct params p = { 0 };
+
+	params_text(&p, id);
+	params_int(&p, t->ms);
+	params_text(&p, t->error);
+	return pg_query(c, sql, p.values, p.count, NULL, e);
 }
 
 int backup_damaged(struct pg_conn *c, const char *id, const char *text, struct err *e)

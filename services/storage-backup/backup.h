@@ -59,7 +59,15 @@ int backup_done(struct pg_conn *c, const char *id, long long retention_days, str
 /* text: for people. is_again: it will be tried again by itself. */
 int backup_failed(struct pg_conn *c, const char *id, const char *text, bool is_again,
                   struct err *e);
-int backup_proven(struct pg_conn *c, const char *id, bool is_drill, struct err *e);
+int backup_verified(struct pg_conn *c, const char *id, struct err *e);
+int backup_proven(struct pg_conn *c, const char *id, struct err *e);
+
+/* What came of starting the assistant from it. */
+struct backup_trial {
+	long long ms;
+	const char *error; /* NULL: it started */
+};
+int backup_tried(struct pg_conn *c, const char *id, const struct backup_trial *t, struct err *e);
 int backup_damaged(struct pg_conn *c, const char *id, const char *text, struct err *e);
 
 /* Good ones of the instance, newest first, to lean the next one on. */

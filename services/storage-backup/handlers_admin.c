@@ -120,7 +120,10 @@ int on_admin_do(struct call *c, struct err *e)
 int on_admin_job(struct call *c, struct err *e)
 {
 	static const char sql[] =
-		"SELECT work, status, step, percent, error FROM backup_jobs WHERE id = $1";
+		"SELECT j.work, j.status, j.step, j.percent, j.error,"
+		" CASE WHEN j.work = 'drill' AND b.trial_at >= j.created_at THEN b.trial_ms END"
+		"  AS trial_ms"
+		" FROM backup_jobs j LEFT JOIN backups b ON b.id = j.backup_id WHERE j.id = $1";
 	const struct backup_job_ref *in = CALL_IN(c, backup_job_ref);
 	struct backup_job *out = CALL_OUT(c, backup_job);
 	struct app *app = c->app;
@@ -141,6 +144,9 @@ int on_admin_job(struct call *c, struct err *e)
 	out->error = error ? arena_strdup(&c->arena, error) : NULL;
 	if (!out->work || !out->status || (step && !out->step) || (error && !out->error))
 		return err_set(e, ERR_INTERNAL, "out of memory");
+	out->has_trial_ms = pg_text(res, 0, "trial_ms") != NULL;
+	if (out->has_trial_ms && pg_int(res, 0, "trial_ms", &out->trial_ms, e) < 0)
+		return -1;
 	return pg_int(res, 0, "percent", &out->percent, e);
 }
 

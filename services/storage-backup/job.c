@@ -131,7 +131,7 @@ int job_beat(struct pg_conn *c, const char *owners, struct err *e)
 	return pg_query(c, sql, &owners, 1, NULL, e);
 }
 
-int job_void_dead(struct pg_conn *c, struct err *e)
+int job_void_dead(struct pg_conn *c, bool *ret_any, struct err *e)
 {
 	/* Of the same role, which is all that this one may see of others. */
 	static const char sql[] =
@@ -139,8 +139,12 @@ int job_void_dead(struct pg_conn *c, struct err *e)
 		" WHERE lease_owner IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_stat_activity"
 		"  WHERE usename = current_user AND application_name = '" JOB_APP
 		"' || split_part(lease_owner, '.', 1))";
+	OWN(pg_result) PGresult *res = NULL;
 
-	return pg_query(c, sql, NULL, 0, NULL, e);
+	if (pg_query(c, sql, NULL, 0, &res, e) < 0)
+		return -1;
+	*ret_any = pg_affected(res) > 0;
+	return 0;
 }
 
 static int write_own(struct pg_conn *c, const char *sql, const struct params *p, struct err *e)

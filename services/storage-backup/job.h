@@ -12,7 +12,7 @@
  * process's connections bear too (JOB_APP and the id).
  */
 #define JOB_LEASE_S      30 /* renewed every JOB_BEAT_MS while it is worked on */
-#define JOB_BEAT_MS      5000
+#define JOB_BEAT_MS      2000
 #define JOB_ATTEMPTS_MAX 5
 #define JOB_DEATHS_MAX   3     /* times that one job may end its process, then it is given up */
 #define JOB_REST_S       21600 /* until what is never given up is begun again, then */
@@ -59,8 +59,9 @@ int job_claim(struct pg_conn *c, const char *owner, struct job *ret, bool *ret_g
 /* Keeps the leases of these claims: a PostgreSQL array of owners. */
 int job_beat(struct pg_conn *c, const char *owners, struct err *e);
 
-/* Voids leases of processes that have no connection to the database any more. */
-int job_void_dead(struct pg_conn *c, struct err *e);
+/* Voids leases of processes that have no connection to the database any more. *ret_any: there were
+ * some, and what they are of can be claimed. */
+int job_void_dead(struct pg_conn *c, bool *ret_any, struct err *e);
 
 /* Before anything is done: that it is done is written down, so that work which ends its process is
  * known by it. */

@@ -33,6 +33,8 @@ static const struct conf_key conf[] = {
 	  "Hours between its incremental ones" },
 	{ "BACKUP_DRILL_HOURS",      CONF_INT, AT(drill_hours),          "168", 1, 8760, false,
 	  "Hours between restore drills, which prove the newest backup" },
+	{ "BACKUP_DRILL_START",      CONF_INT, AT(drill_start),          "1", 0, 1, false,
+	  "1: a drill also starts the assistant, without a network, from what it restored" },
 	{ "PLATFORM_DUMP_HOURS",     CONF_INT, AT(dump_hours),           "24", 1, 8760, false,
 	  "Hours between dumps of the platform's own tables" },
 	{ "PLATFORM_DUMP_RETENTION_DAYS", CONF_INT, AT(dump_retention_days), "7", 1, 3650, false,

@@ -9,6 +9,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "store/once.h"
 #include "store/params.h"
 
@@ -201,6 +202,28 @@ static int plan(struct app *app, int *ret_asked, struct err *e)
 	return r;
 }
 
+/* For Prometheus; each process says it, whoever of them plans. */
+static int measure(struct app *app, struct err *e)
+{
+	static const char sql[] =
+		"SELECT (SELECT count(*) FROM backup_targets WHERE is_live AND problem <> '') AS n,"
+		" (SELECT count(*) FROM platform_dump_plan WHERE problem <> '') AS dump,"
+		" (SELECT coalesce(floor(extract(epoch FROM max(created_at))), 0)::bigint"
+		"  FROM platform_dumps WHERE status = 'done') AS good";
+	OWN(pg_conn) struct pg_conn *c = NULL;
+	OWN(pg_result) PGresult *res = NULL;
+	long long wrong = 0, dump = 0, good = 0;
+
+	if (pg_take(app->db, &c, e) < 0 || pg_query(c, sql, NULL, 0, &res, e) < 0 ||
+	    pg_int(res, 0, "n", &wrong, e) < 0 || pg_int(res, 0, "dump", &dump, e) < 0 ||
+	    pg_int(res, 0, "good", &good, e) < 0)
+		return -1;
+	metric_set(METRIC_BACKUPS_WRONG, wrong);
+	metric_set(METRIC_DUMP_WRONG, dump);
+	metric_set(METRIC_DUMP_LAST_GOOD, good);
+	return 0;
+}
+
 void plan_work(void *ctx)
 {
 	struct app *app = ctx;
@@ -215,7 +238,7 @@ void plan_work(void *ctx)
 			log_warn("it is not known which assistants there are", "error", e.msg);
 	}
 	e = ERR_INIT;
-	if (plan(app, &asked, &e) < 0)
+	if (plan(app, &asked, &e) < 0 || measure(app, &e) < 0)
 		log_warn("the schedule waits", "code", err_name(e.code), "error", e.msg);
 	if (asked)
 		work_wake(app->work);
@@ -235,6 +258,7 @@ int plan_check(struct app *app, struct err *e)
 		return -1;
 	return count == 0 ? dump_alert_check(c, e)
 	                  : err_set(e, ERR_UNAVAILABLE,
-	                            "backups of %lld assistants are overdue, failed or unproven",
+	                            "backups of %lld assistants are overdue, failed, unproven or "
+	                            "not started from",
 	                            count);
 }

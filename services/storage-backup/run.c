@@ -60,7 +60,8 @@ static bool on_progress(void *ctx, const struct engine_progress *p)
 		          .step = r->step,
 		          .percent = p->percent < 100 ? p->percent : 99,
 		          .files = p->files_done,
-		          .bytes = p->bytes_done };
+		          .bytes = p->bytes_done,
+		          .trial_ms = -1 };
 
 	if (!run_go_on(r))
 		return false;
@@ -103,7 +104,8 @@ int run_step(struct run *r, const char *step, struct err *e)
 		          .restore_id = r->restore_id,
 		          .kind = r->kind,
 		          .status = r->status,
-		          .step = step };
+		          .step = step,
+		          .trial_ms = -1 };
 
 	if (!run_go_on(r))
 		return err_set(e, ERR_CONFLICT, "the work was taken away");
@@ -144,6 +146,16 @@ const char *run_text(const struct err *e)
 	}
 }
 
+/* Nobody waits a week for the next one. */
+static int drill_soon(struct pg_conn *c, const struct run *r, struct err *e)
+{
+	static const char sql[] =
+		"UPDATE backup_targets SET next_drill_at = least(next_drill_at,"
+		" now() + interval '6 hours') WHERE instance_id = $1 AND user_id = $2";
+
+	return pg_query(c, sql, (const char *[]){ r->job.instance_id, r->job.user_id }, 2, NULL, e);
+}
+
 int run_end(struct run *r, enum run_end how, const char *text, struct err *e)
 {
 	struct tell t = { .job = &r->job,
@@ -154,6 +166,7 @@ int run_end(struct run *r, enum run_end how, const char *text, struct err *e)
 		                    : how == RUN_FAILED ? "failed"
 		                                        : "pending",
 		          .percent = how == RUN_DONE ? 100 : 0,
+		          .trial_ms = r->trial_ms,
 		          .error = how == RUN_DONE ? NULL : text };
 	OWN(pg_conn) struct pg_conn *c = NULL;
 	OWN(pg_tx) struct pg_tx tx = { 0 };
@@ -167,11 +180,13 @@ int run_end(struct run *r, enum run_end how, const char *text, struct err *e)
 	                     : backup_failed(c, r->backup_id, text, how == RUN_AGAIN, e) < 0))
 		return -1;
 	if ((r->job.work == JOB_VERIFY || r->job.work == JOB_DRILL) && how == RUN_FAILED &&
-	    !r->is_given_up)
+	    !r->is_given_up && !r->is_sound)
 		t.status = "damaged";
 	if (how == RUN_DONE     ? job_done(c, &r->job, e) < 0
 	    : how == RUN_FAILED ? job_failed(c, &r->job, text, e) < 0
 	                        : job_again(c, &r->job, text, delay_s, e) < 0)
+		return -1;
+	if (r->job.work == JOB_DRILL && how == RUN_FAILED && drill_soon(c, r, e) < 0)
 		return -1;
 	if (r->is_given_up && r->job.instance_id[0] &&
 	    tell_alert(c, r->job.instance_id, "failed", text, e) < 0)

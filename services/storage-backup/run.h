@@ -25,6 +25,9 @@ struct run {
 	long long held_ms;       /* monotonic: last asked for */
 	bool is_cut;
 	bool is_given_up; /* it has ended its process too often */
+	bool is_sound;    /* of a proof that failed: not because of the backup's files */
+	long long
+		trial_ms; /* until the assistant had started from the backup; -1: it was not tried */
 };
 
 /* May it go on? Not when the process ends, or the lease may have run out. */
@@ -51,7 +54,8 @@ int run_snapshot(struct run *r, const char *backup_id, enum backup_kind kind, st
 
 int run_backup(struct run *r, struct err *e);
 int run_restore(struct run *r, struct err *e);
-int run_proof(struct run *r, struct err *e); /* verify and drill */
+int run_verify(struct run *r, struct err *e);
+int run_drill(struct run *r, struct err *e);
 int run_prune(struct run *r, struct err *e);
 int run_erase(struct run *r, struct err *e);
 int run_dump(struct run *r, struct err *e);

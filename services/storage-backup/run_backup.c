@@ -3,7 +3,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 
-/* Makes backups, and proves them. */
+/* Makes backups. */
 
 /* Its id is the engine's: a try that was killed after the store had it is found there again. */
 static int store_it(struct run *r, const char *backup_id, enum backup_kind kind, struct err *e)
@@ -73,56 +73,5 @@ int run_backup(struct run *r, struct err *e)
 	r->kind = b.kind;
 	if (run_step(r, "copying", e) < 0 || run_snapshot(r, b.id, b.kind, e) < 0)
 		return -1;
-	return run_end(r, RUN_DONE, NULL, e);
-}
-
-/* The damage is written down, and a full backup is due at once: it checks all that it relies on. */
-static int damaged(struct run *r, const struct engine_proof *proof, const struct err *why,
-                   struct err *e)
-{
-	static const char sql[] =
-		"UPDATE backup_targets SET next_full_at = least(next_full_at, now())"
-		" WHERE instance_id = $1 AND user_id = $2 AND is_live";
-	OWN(pg_conn) struct pg_conn *c = NULL;
-	OWN(pg_tx) struct pg_tx tx = { 0 };
-
-	log_error("a backup is damaged", "backup_id", r->backup_id, "instance_id",
-	          r->job.instance_id, "object", proof->bad_object, "error", why->msg);
-	if (pg_take(r->app->db, &c, e) < 0 || pg_begin(c, &tx, e) < 0 ||
-	    backup_damaged(c, r->backup_id, run_text(why), e) < 0 ||
-	    pg_query(c, sql, (const char *[]){ r->job.instance_id, r->job.user_id }, 2, NULL, e) <
-	            0)
-		return -1;
-	return pg_commit(&tx, e);
-}
-
-int run_proof(struct run *r, struct err *e)
-{
-	const bool is_drill = r->job.work == JOB_DRILL;
-	const struct engine_ref ref = { r->job.user_id, NULL, r->job.backup_id };
-	const struct engine_watch watch = run_watch(r);
-	struct engine_proof proof = { 0 };
-	struct err why = ERR_INIT;
-	int done;
-
-	if (run_step(r, is_drill ? "restoring" : "reading", e) < 0)
-		return -1;
-	done = is_drill ? engine_drill(r->app->engine, &ref, NULL, &watch, &proof, &why)
-	                : engine_verify(r->app->engine, &ref, &watch, &proof, &why);
-	fault_point(is_drill ? "drill.proven" : "verify.proven");
-	if (done < 0) {
-		if ((why.code == ERR_UPSTREAM || why.code == ERR_NOT_FOUND) &&
-		    damaged(r, &proof, &why, e) < 0)
-			return -1;
-		*e = why;
-		return -1;
-	}
-	{
-		OWN(pg_conn) struct pg_conn *c = NULL;
-
-		if (pg_take(r->app->db, &c, e) < 0 ||
-		    backup_proven(c, r->backup_id, is_drill, e) < 0)
-			return -1;
-	}
 	return run_end(r, RUN_DONE, NULL, e);
 }

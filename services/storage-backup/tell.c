@@ -17,6 +17,8 @@ int tell_status(struct pg_conn *c, const struct tell *t, struct err *e)
 		.files = t->files,
 		.bytes = t->bytes,
 		.error = t->error,
+		.trial_ms = t->trial_ms,
+		.has_trial_ms = t->trial_ms >= 0,
 	};
 	const struct outbox_event ev = { SUBJ_EVT_BACKUP_STATUS, t->job->instance_id,
 		                         t->job->trace_id, &in };

@@ -14,6 +14,7 @@ struct tell {
 	const char *step;  /* NULL: none */
 	const char *error; /* NULL: none */
 	long long percent, files, bytes;
+	long long trial_ms; /* of a drill that is done; -1: none */
 };
 
 int tell_status(struct pg_conn *c, const struct tell *t, struct err *e);

@@ -1,6 +1,7 @@
 #include "work.h"
 
 #include "run.h"
+#include "trial.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -64,16 +65,19 @@ static void beat(void *ctx)
 	char owners[WORKERS_MAX * JOB_OWNER_SIZE + 3];
 	struct err e = ERR_INIT;
 	long long begin_ms = clock_mono_ms();
+	bool has_voided = false;
 
 	owners_text(w, owners, sizeof(owners));
 	if (pg_take(w->app->db, &c, &e) < 0 || job_beat(c, owners, &e) < 0 ||
-	    job_void_dead(c, &e) < 0) {
+	    job_void_dead(c, &has_voided, &e) < 0) {
 		log_warn("leases are not renewed", "error", e.msg);
 		return;
 	}
 	pthread_mutex_lock(&w->lock);
 	w->beat_ms = begin_ms;
 	pthread_mutex_unlock(&w->lock);
+	if (has_voided)
+		work_wake(w);
 }
 
 /* False: it is to end. */
@@ -153,8 +157,9 @@ static int do_work(struct run *r, struct err *e)
 	case JOB_BACKUP:
 		return run_backup(r, e);
 	case JOB_VERIFY:
+		return run_verify(r, e);
 	case JOB_DRILL:
-		return run_proof(r, e);
+		return run_drill(r, e);
 	case JOB_RESTORE:
 		return run_restore(r, e);
 	case JOB_PRUNE:
@@ -211,6 +216,9 @@ static void give_up(struct run *r)
 	log_error("work is given up: it ends the process", "work", job_work_name(r->job.work),
 	          "instance_id", r->job.instance_id, "user_id", r->job.user_id, "backup_id",
 	          r->backup_id, "step", r->job.step);
+	if (r->job.work == JOB_DRILL && trial_clear(r, &e) < 0)
+		log_warn("what a trial left is not cleared away", "error", e.msg);
+	e = ERR_INIT;
 	if (r->job.work == JOB_RESTORE)
 		done = run_restore_failed(r, text, &e);
 	else
@@ -230,7 +238,9 @@ static int begin_work(struct run *r, struct err *e)
 
 static void work_off(struct app *app, const struct job *j)
 {
-	struct run r = { .app = app, .job = *j, .status = "running", .kind = BACKUP_MANUAL };
+	struct run r = {
+		.app = app, .job = *j, .status = "running", .kind = BACKUP_MANUAL, .trial_ms = -1
+	};
 	struct err e = ERR_INIT;
 	char took[24];
 	long long begin_ms = clock_mono_ms();

@@ -267,9 +267,25 @@ class Demo:
             check(now["checkpoint_id"], "what was there before is a backup as well")
             check(self.ask("GET", f"{self.path}/memory/demo-notes.md", 200)["content"] == note, "the note is back")
             say.append(f"checkpoint {now['checkpoint_id']}")
+        self.sql("UPDATE backup_targets SET next_drill_at = now() WHERE instance_id = %s", self.instance["id"])
         with self.steps.step("start"):
             self.ask("POST", f"{self.path}/start", 202)
             self.until(ws, "running")
+        self.still_knows(word)
+        with self.steps.step("a drill, meanwhile: it starts from its backup") as say:
+            def is_drilled(frame: dict[str, Any]) -> bool:
+                data = frame["data"]
+                return bool(frame["event"] == "backup.status" and data["work"] == "drill" and
+                            data["status"] in ("done", "failed"))
+            seen = [f for f in self.events if is_drilled(f)]
+            done = (seen[0] if seen else ws.expect("backup.status", READY_S, is_drilled))["data"]
+            check(done["status"] == "done" and done["trial_ms"], f"the drill: {done}")
+            check(self.ask("GET", f"/backups/{done['backup_id']}", 200)["proven_at"], "the backup is proven")
+            left = Engine(self.env["DOCKER_HOST"]).containers([f"zaki.trial.of={self.instance['id']}"])
+            check(not left, f"its container is gone: {left}")
+            say.append(f"ready after {done['trial_ms'] / 1000:.1f} s, without a network")
+
+    def still_knows(self, word: str) -> None:
         with self.steps.step("it still knows what was said") as say:
             llm = Api(self.env["LLM_FAKE_URL"], prefix="")
             since = llm.get("/_control/requests").json["next"]
@@ -337,11 +353,14 @@ class Demo:
             answer = patiently(lambda: self.api.post("/auth/login", {"email": self.email, "password": self.password}))
             check(answer.code == "INVALID_CREDENTIALS", str(answer))
 
+    def sql(self, query: str, *args: str) -> None:
+        with psycopg2.connect(self.env["DATABASE_URL"]) as db, db.cursor() as cursor:
+            cursor.execute(query, args)
+
     def end_grace(self) -> None:
         """Days in which the account could be had back: over, for this one."""
-        with psycopg2.connect(self.env["DATABASE_URL"]) as db, db.cursor() as cursor:
-            cursor.execute("UPDATE users SET deletes_at = now() WHERE id = %s", (self.user,))
-            cursor.execute("UPDATE account_deletions SET next_try_at = now() WHERE user_id = %s", (self.user,))
+        self.sql("UPDATE users SET deletes_at = now() WHERE id = %s", self.user)
+        self.sql("UPDATE account_deletions SET next_try_at = now() WHERE user_id = %s", self.user)
 
     def tidy(self) -> None:
         """After a failure: what can be taken away is."""

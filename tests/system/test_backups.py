@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from zaki.kept import Kept
 from zaki.people import Person, idempotency
 from zaki.suite import SLOW, Suite, wait_until
 from zaki.telegram import Bot
+from zaki.zakictl import zakictl
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the assistants' files belong to another user")
 
@@ -24,6 +26,11 @@ SECRET_TEXT = "the-cat-is-called-Schroedinger"
 @pytest.fixture
 def kept(suite: Suite, ada: Person, bot: Bot) -> Kept:
     return Kept(suite, ada, bot)
+
+
+def metrics(suite: Suite) -> str:
+    with urllib.request.urlopen(suite.env["METRICS_URL"], timeout=20) as answer:
+        return str(answer.read().decode())
 
 
 def odd_files(kept: Kept) -> None:
@@ -147,13 +154,63 @@ def test_looking_into_it(kept: Kept) -> None:
         assert (kept.workspace / "MEMORY.md").read_text() == text and (kept.workspace / "added").exists()
 
 
-def test_verify_and_drill(kept: Kept, suite: Suite) -> None:
+def test_verify(kept: Kept) -> None:
     made = kept.backup()
     expect(kept.api.post(f"/backups/{made['id']}/verify", {}), 202)
     wait_until(lambda: kept.done(made["id"])["verified_at"] > made["verified_at"], 30 * SLOW, "it is verified again")
-    suite.sql("UPDATE backup_targets SET next_drill_at = now() - interval '1 s' WHERE instance_id = %s", kept.id)
-    wait_until(lambda: kept.done(made["id"])["proven_at"], 40 * SLOW, "a drill has proven it")
-    assert expect(kept.api.get(f"/instances/{kept.id}/backups"), 200)["last_proven_at"]
+
+
+def trials(suite: Suite) -> list[dict[str, Any]]:
+    return [c for c in suite.containers() if "zaki.trial" in c["Labels"]]
+
+
+def nothing_tried(suite: Suite) -> bool:
+    return not trials(suite) and not suite.sql("SELECT 1 FROM trials") and not list(suite.data(".scratch").glob("trial-*"))
+
+
+def test_a_drill_starts_the_assistant_from_what_it_restored(kept: Kept, suite: Suite) -> None:
+    """Without a network, so that it polls no bot, and never beside another trial."""
+    made = kept.backup()
+    with suite.socket(kept.person.access_token) as ws:
+        ws.subscribe(f"instance.{kept.id}")
+        suite.sql("UPDATE backup_targets SET next_drill_at = now() - interval '1 s' WHERE instance_id = %s", kept.id)
+        box = suite.engine.json("GET", f"/containers/{wait_until(lambda: trials(suite), 40 * SLOW)[0]['Id']}/json")
+        told = ws.expect("backup.status", 40 * SLOW, lambda f: f["data"]["work"] == "drill" and f["data"]["status"] == "done")
+    host, own = box["HostConfig"], suite.engine.json("GET", f"/containers/{suite.containers(kept.id)[0]['Id']}/json")
+    assert host["NetworkMode"] == "none" and not host["PortBindings"] and host["RestartPolicy"]["Name"] == "no"
+    assert host["Memory"] == own["HostConfig"]["Memory"] and box["Config"]["Image"] == own["Config"]["Image"]
+    assert kept.id not in (box["Config"]["Labels"].get("zaki.instance"), box["Name"])
+    seen = kept.done(made["id"])
+    assert seen["proven_at"] and expect(kept.api.get(f"/instances/{kept.id}/backups"), 200)["last_proven_at"] == seen["proven_at"]
+    assert seen["trial_ms"] == told["data"]["trial_ms"] > 0 and seen["trial_at"] and not seen["trial_error"]
+    assert nothing_tried(suite)
+    assert kept.person.instance(kept.id)["status"] == "running"
+    assert 'zaki_backup_trials_total{service="storage-backup"' in metrics(suite)
+
+
+def test_one_that_does_not_start_is_alarmed(kept: Kept, suite: Suite) -> None:
+    steer = suite.data(kept.person.id, kept.id, ".openclaw", "stub.json")
+    kept.person.act(kept.id, "stop", "stopped")
+    steer.write_text('{"exit_after_ms": 1, "exit_code": 3}')
+    os.chown(steer, 1000, 1000)
+    bad = kept.backup()
+    steer.unlink()
+    kept.person.act(kept.id, "start", "running")
+    with suite.socket(kept.person.access_token) as ws:
+        ws.subscribe(f"instance.{kept.id}")
+        said = zakictl(suite, "backups", "drill", bad["id"])
+        assert said.status == 1 and "does not start from it: It ended with status 3." in said.err, said
+        assert ws.expect("backup.alert", 40 * SLOW)["data"]["problem"] == "unstartable"
+    seen = expect(kept.api.get(f"/backups/{bad['id']}"), 200)
+    assert seen["status"] == "done" and seen["trial_error"] == "It ended with status 3."
+    assert not seen["proven_at"] and seen["trial_ms"] is None
+    assert nothing_tried(suite)
+    # It is tried again soon, with the newest; this one starts.
+    due = suite.sql("SELECT next_drill_at - now() AS due FROM backup_targets WHERE instance_id = %s", kept.id)[0]["due"]
+    assert due.total_seconds() <= 6 * 3600
+    said = zakictl(suite, "backups", "drill", kept.backup()["id"])
+    assert said.status == 0 and "the assistant started from it in " in said.out, said
+    wait_until(lambda: not suite.sql("SELECT 1 FROM backup_targets WHERE problem <> ''"), 30 * SLOW)
 
 
 def test_asking_twice_makes_one(kept: Kept) -> None:
@@ -198,8 +255,7 @@ def test_nobody_elses(kept: Kept, bob: Person) -> None:
 
 def test_the_schedule_makes_up_for_what_was_missed(kept: Kept, suite: Suite) -> None:
     """The clock's columns are moved, as an outage of days would leave them: one full backup comes of it."""
-    wait_until(lambda: suite.sql("SELECT 1 FROM backup_targets WHERE instance_id = %s", kept.id), 60 * SLOW,
-               "the assistant is known")
+    assert not kept.list()  # whoever is asked about is known at once
     suite.sql("UPDATE backup_targets SET next_full_at = now() - interval '5 days',"
               " next_incremental_at = now() - interval '5 days' WHERE instance_id = %s", kept.id)
     wait_until(lambda: [b for b in kept.list() if b["kind"] == "full" and b["status"] == "done"], 40 * SLOW)

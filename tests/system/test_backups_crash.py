@@ -28,6 +28,8 @@ pytestmark = [pytest.mark.disturbs,
 # Those of an S3 are passed in tests/vault/test_s3.py, those of the platform's dump in test_disaster.py.
 POINTS = [p for p in fault_points("storage-backup") if not p.startswith(("store.s3", "dump."))]
 LATER = {"ZAKI_FAULT_LATER_S": str(2 * 86400)}  # past the grace of what was condemned
+# A drill that is no more than the proof of another stage starts nothing: that takes seconds each time.
+QUICK = {**LATER, "BACKUP_DRILL_START": "0"}
 DEATHS_MAX = 3  # of services/storage-backup/job.h
 
 
@@ -149,6 +151,11 @@ class Journey:
         self.idle()
         assert self.kept.tree() == self.before
         assert self.kept.left_beside() == []
+        assert not self.trials() and not list(self.suite.data(".scratch").glob("trial-*"))
+
+    def trials(self) -> list[str]:
+        """Containers of drills' trials."""
+        return [str(c["Names"]) for c in self.suite.containers() if "zaki.trial" in c["Labels"]]
 
 
 class Tried:
@@ -161,14 +168,16 @@ class Tried:
         self.folder.mkdir(exist_ok=True)
         self.folder.chmod(0o1777)
         self.journey = Journey(suite)
+        restart(suite, QUICK)
         self.journey.prune_stage()
         self.passed = self.look()
 
     def look(self) -> dict[str, str]:
         trace = self.folder / "trace"
-        restart(self.suite, {"ZAKI_FAULT_TRACE": str(trace), **LATER})
         found: dict[str, str] = {}
         for name, stage in self.journey.stages().items():
+            if name in ("verify", "backup"):
+                restart(self.suite, {"ZAKI_FAULT_TRACE": str(trace), **(LATER if name == "verify" else QUICK)})
             trace.unlink(missing_ok=True)
             stage()
             self.journey.idle()
@@ -178,11 +187,14 @@ class Tried:
 
     def arm(self, point: str) -> Path:
         once = self.folder / f"{point}-{uuid.uuid4().hex[:6]}"
-        restart(self.suite, {"ZAKI_FAULT": point, "ZAKI_FAULT_ONCE": str(once), **LATER})
+        restart(self.suite, {"ZAKI_FAULT": point, "ZAKI_FAULT_ONCE": str(once), **self.env(point)})
         return once
 
-    def reviver(self) -> Reviver:
-        return Reviver(self.suite, "storage-backup", while_dead=lambda: settle(self.suite), env=LATER)
+    def env(self, point: str) -> dict[str, str]:
+        return LATER if self.passed.get(point) == "drill" else QUICK
+
+    def reviver(self, point: str) -> Reviver:
+        return Reviver(self.suite, "storage-backup", while_dead=lambda: settle(self.suite), env=self.env(point))
 
 
 @pytest.fixture(scope="module")
@@ -202,14 +214,70 @@ def test_killed_at(tried: Tried, point: str) -> None:
         restart(tried.suite, {})
         tried.journey.prune_stage()
     once = tried.arm(point)
-    with tried.reviver():
+    with tried.reviver(point):
         tried.journey.stages()[stage]()
         tried.journey.promises()
     assert once.exists(), "it was not killed there"
     tried.rows.append((stage, point, "every listed backup restores; nothing half"))
 
 
+class Chain(Reviver):
+    """Starts a daemon again each time to die at the next point. The supervisor, which would start it
+    without, is away meanwhile."""
+
+    def __init__(self, tried: Tried, name: str, points: list[str]) -> None:
+        super().__init__(tried.suite, name, while_dead=self.next)
+        self.left, self.marks, self.folder = list(points), dict[str, Path](), tried.folder
+        self.env: dict[str, str] = {}
+        self.next()
+
+    def next(self) -> None:
+        if self.env and not Path(self.env["ZAKI_FAULT_ONCE"]).exists():
+            return  # not there yet
+        self.env = {}
+        if self.left:
+            point = self.left.pop(0)
+            self.marks[point] = self.folder / f"{point}-{uuid.uuid4().hex[:6]}"
+            self.env = {"ZAKI_FAULT": point, "ZAKI_FAULT_ONCE": str(self.marks[point])}
+
+
+def test_instance_manager_killed_in_a_trial(suite: Suite, tried: Tried) -> None:
+    """At each of its steps, in one drill: it is asked again, and goes on with the container that is there."""
+    restart(suite, LATER)
+    points = ["trial.taken", "trial.created", "trial.started", "trial.removed"]
+    assert {*points, "trial.swept"} == {p for p in fault_points("instance-manager") if p.startswith("trial.")}
+    chain = Chain(tried, "instance-manager", points)
+    with suite.without("supervisor"):
+        suite.stack.restart_part("instance-manager", chain.env)
+        with chain:
+            tried.journey.drill_stage()
+    assert all(mark.exists() for mark in chain.marks.values()) and list(chain.marks) == points
+    tried.journey.promises()
+    tried.rows += [("drill", point, "one container, gone afterwards") for point in points]
+
+
+def test_a_trial_that_nobody_asks_for_any_more_is_swept_away(suite: Suite, tried: Tried) -> None:
+    """storage-backup is killed while the container runs and stays away; instance-manager as well, as it sweeps."""
+    restart(suite, LATER)
+    suite.sql("UPDATE backup_targets SET next_drill_at = now() WHERE instance_id = %s", tried.journey.kept.id)
+    wait_until(tried.journey.trials, 60 * SLOW, "the trial's container is there")
+    chain = Chain(tried, "instance-manager", ["trial.swept"])
+    with suite.without("supervisor"), suite.killed("storage-backup"):
+        suite.stack.stop_part("instance-manager")
+        suite.sql("UPDATE trials SET until = now() - interval '1 s'")  # its half minute is over
+        with chain:
+            wait_until(lambda: not tried.journey.trials() and not suite.sql("SELECT 1 FROM trials"), 60 * SLOW, "all is gone")
+        assert chain.marks["trial.swept"].exists()
+        suite.stack.start_part("instance-manager")
+    # Taken up again, the drill clears away what it had restored, and ends well.
+    tried.journey.promises()
+    assert suite.sql("SELECT status FROM backup_jobs WHERE work = 'drill' AND instance_id = %s ORDER BY created_at DESC LIMIT 1",
+                     tried.journey.kept.id)[0]["status"] == "done"
+    tried.rows.append(("drill", "trial.swept", "no container stays behind"))
+
+
 def test_every_backup_that_is_listed_after_all_that_can_be_restored(tried: Tried) -> None:
+    restart(tried.suite, QUICK)
     done = [b for b in tried.journey.kept.list() if b["status"] == "done"]
     assert tried.journey.made in [b["id"] for b in done]
     for one in done:
@@ -227,9 +295,15 @@ def test_killed_while_erasing(suite: Suite, tried: Tried, point: str) -> None:
     own = Kept(suite, person, suite.telegram.bot())
     own.backup()
     once = tried.arm(point)
-    with tried.reviver():
+    with tried.reviver(point):
         expect(person.api.delete("/users/me"), 202)
-        wait_until(lambda: not suite.sql("SELECT 1 FROM users WHERE id = %s", person.id), 120 * SLOW, "the account is gone")
+
+        def is_gone() -> bool:
+            # auth's pauses between its questions are its own; here nobody waits for them.
+            suite.sql("UPDATE account_deletions SET next_try_at = now() WHERE user_id = %s AND next_try_at > now()", person.id)
+            return not suite.sql("SELECT 1 FROM users WHERE id = %s", person.id)
+
+        wait_until(is_gone, 120 * SLOW, "the account is gone")
     assert once.exists()
     assert not suite.sql("SELECT 1 FROM backups WHERE user_id = %s", person.id)
     store = Path(suite.env["STORAGE_URL"].removeprefix("file://"))

@@ -34,7 +34,7 @@ LEFT_OUT = {
     "event_outbox": "events under way", "event_outbox_backup": "events under way", "restores": "work under way",
     "backup_jobs": "work under way", "backup_users": "figures of the last clearing", "platform_dumps": "the store says",
     "platform_dump_plan": "of this machine", "erased_users": "the store says", "disaster_restore": "of this machine",
-    "disaster_assistants": "of this machine", "schema_migrations": "in the dump's head", "idempotency_auth": "of the last day",
+    "disaster_assistants": "of this machine", "trials": "of this machine", "schema_migrations": "in the dump's head", "idempotency_auth": "of the last day",
     "idempotency_instance": "of the last day", "idempotency_backup": "of the last day",
 }
 

@@ -7,7 +7,7 @@
 #include "base/own.h"
 #include "store/cursor.h"
 
-#define LOOK_MS 300
+#define LOOK_MS 100
 #define WAIT_MS (6LL * 3600 * 1000) /* for work to end */
 
 static const char *or_dash(const char *text)
@@ -48,6 +48,16 @@ static int list(struct link *l, int argc, char **argv, struct err *e)
 	}
 }
 
+static void tell_trial(const struct backup_job *j)
+{
+	if (j->has_trial_ms)
+		printf("the assistant started from it in %lld.%lld s\n", j->trial_ms / 1000,
+		       j->trial_ms / 100 % 10);
+	else
+		printf("the assistant was not started from it: it is deleted, or "
+		       "BACKUP_DRILL_START is 0\n");
+}
+
 /* Until the work ends. */
 static int wait_for(struct link *l, const char *job_id, struct err *e)
 {
@@ -70,8 +80,11 @@ static int wait_for(struct link *l, const char *job_id, struct err *e)
 			printf("%s\n", now);
 		snprintf(told, sizeof(told), "%s", now);
 		(void)fflush(stdout);
-		if (strcmp(out.status, "done") == 0)
+		if (strcmp(out.status, "done") == 0) {
+			if (strcmp(out.work, "drill") == 0)
+				tell_trial(&out);
 			return 0;
+		}
 		if (strcmp(out.status, "failed") == 0)
 			return err_set(e, ERR_CONFLICT, "it failed: %s", or_dash(out.error));
 		clock_sleep_ms(LOOK_MS);
@@ -217,7 +230,8 @@ const struct command command_backups = {
 	.help = "  list [ASSISTANT]          what there is, newest first\n"
 		"  create ASSISTANT          makes one now\n"
 		"  verify BACKUP             reads every byte of it back\n"
-		"  drill BACKUP              restores it aside and checks all that it holds\n"
+		"  drill BACKUP              restores it aside, checks all that it holds, starts "
+		"from it\n"
 		"  restore BACKUP [PATH]     all of it, or one path, into its assistant\n"
 		"  prune USER                clears what is past its time\n"
 		"  du USER                   what a person's backups take\n"

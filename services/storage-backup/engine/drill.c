@@ -216,8 +216,12 @@ int engine_drill(struct engine *en, const struct engine_ref *ref, const char *ke
 	d->ret = ret;
 	d->pulse = (struct pulse){ .watch = watch, .progress.step = "fetch" };
 	dir = place_make(en, keep_dir, name, e);
-	if (dir < 0)
+	if (dir < 0) {
+		/* What is missing is on this machine, and no part of the backup. */
+		if (e->code == ERR_NOT_FOUND)
+			e->code = ERR_INTERNAL;
 		return -1;
+	}
 	r = drill_in(en, ref, dir, d, e);
 	if (!keep_dir) {
 		OWN(fd) int scratch = open(en->scratch_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -229,4 +233,19 @@ int engine_drill(struct engine *en, const struct engine_ref *ref, const char *ke
 		}
 	}
 	return r;
+}
+
+int engine_drill_forget(const char *keep_dir, struct err *e)
+{
+	const char *slash = strrchr(keep_dir, '/');
+	char above[ENGINE_PATH_MAX];
+	OWN(fd) int parent = -1;
+
+	if (!slash || (size_t)(slash - keep_dir) >= sizeof(above))
+		return err_set(e, ERR_INVALID, "the drill's directory is none");
+	snprintf(above, sizeof(above), "%.*s", (int)(slash - keep_dir), keep_dir);
+	parent = open(above, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (parent < 0)
+		return errno == ENOENT ? 0 : file_error(e, above);
+	return tree_remove(parent, slash + 1, e);
 }

@@ -133,6 +133,10 @@ int engine_verify(struct engine *en, const struct engine_ref *ref, const struct 
 int engine_drill(struct engine *en, const struct engine_ref *ref, const char *keep_dir,
                  const struct engine_watch *watch, struct engine_proof *ret, struct err *e);
 
+/* Removes a tree that a drill left at keep_dir, whatever has been done to it since: no link is followed.
+ * Absent is fine. */
+int engine_drill_forget(const char *keep_dir, struct err *e);
+
 /* ---- restoring ------------------------------------------------------------------------------ */
 
 /*

@@ -8,7 +8,7 @@
 
 /* What scratch directories hold by name is called so; anything older than the longest snapshot and
  * drill take is a dead process's. */
-static const char *const names[] = { "db-", "drill-" };
+static const char *const names[] = { "db-", "drill-", "trial-" };
 
 #define LEFTOVER_S ENGINE_GRACE_MIN_S
 

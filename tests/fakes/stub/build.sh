@@ -20,6 +20,7 @@ if ! docker image inspect "$image" >/dev/null 2>&1; then
 	# and dns sources built in since 2.34, and the stub needs no other.
 	"${CC:-gcc}" -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror -static -s -pthread \
 		-Wl,--no-warnings -o "$root/usr/local/bin/openclaw" ./*.c -lm
+	ln "$root/usr/local/bin/openclaw" "$root/usr/local/bin/node"
 	cp Dockerfile "$work/"
 	# The classic builder: Debian's engine has no other.
 	DOCKER_BUILDKIT=0 docker build -q -t "$image" "$work" >"$work/log" 2>&1 ||

@@ -98,6 +98,13 @@ static int on_live(struct conn *c, struct text *out)
 	return 200;
 }
 
+/* As with the real one (measured without any network): that Telegram cannot be reached keeps nothing
+ * from being ready. */
+static bool is_out_of_reach(const struct channel *ch)
+{
+	return ch->life == LIFE_RECOVERING && ch->probe_status == 0;
+}
+
 static int on_ready(struct conn *c, struct text *out)
 {
 	bool detail = authorized(c);
@@ -106,7 +113,8 @@ static int on_ready(struct conn *c, struct text *out)
 
 	pthread_mutex_lock(&c->stub->lock);
 	started = uptime_ms >= c->stub->steer.ready_ms;
-	channels = !c->stub->conf.telegram || c->stub->channel.connected;
+	channels = !c->stub->conf.telegram || c->stub->channel.connected ||
+	           is_out_of_reach(&c->stub->channel);
 	pthread_mutex_unlock(&c->stub->lock);
 	text_printf(out, "{\"ready\":%s", started && channels ? "true" : "false");
 	if (detail)

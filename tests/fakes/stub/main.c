@@ -356,14 +356,17 @@ static bool be_next(struct stub *s, const char *how)
 }
 
 /* Arguments are those of the real one and not needed. */
-int main(void)
+int main(int argc, char **argv)
 {
 	static struct watch w = { .listen_fd = -1 };
 	struct stub *s = &w.stub;
 	const char *dir = getenv("OPENCLAW_STATE_DIR");  /* NOLINT: no thread yet */
 	const char *next = getenv("OPENCLAW_STUB_NEXT"); /* NOLINT: likewise */
+	const char *name = argc > 0 ? strrchr(argv[0], '/') : NULL;
 	sigset_t set;
 
+	if (argc > 0 && strcmp(name ? name + 1 : argv[0], "node") == 0)
+		return node_check(argc, argv);
 	pthread_mutex_init(&s->lock, NULL);
 	s->dir = dir ? dir : "/home/node/.openclaw";
 	s->started_ms = now_ms();

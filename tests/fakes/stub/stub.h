@@ -122,4 +122,7 @@ bool gateway_serve(struct stub *s, int conn); /* takes conn over; false when too
 struct text;
 int rpc_answer(struct stub *s, const char *body, size_t len, struct text *out);
 
+/* node.c: the image's `node -e`, as a container's check. The exit status. */
+int node_check(int argc, char **argv);
+
 #endif

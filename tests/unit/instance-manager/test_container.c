@@ -6,6 +6,7 @@
 #define INSTANCE "11111111-2222-4333-8444-555555555555"
 #define USER     "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
 #define PLATFORM "99999999-8888-4777-8666-555555555555"
+#define TRIAL    "77777777-2222-4333-8444-555555555555"
 #define DATA     "/srv/zaki/" USER "/" INSTANCE
 
 static struct container_spec usual(void)
@@ -131,6 +132,63 @@ static void port_is_published_only_for_the_host(void **state)
 	assert_int_equal(cJSON_GetArraySize(at(doc, "HostConfig/PortBindings")), 0);
 	cJSON_Delete(doc);
 	arena_done(&a);
+}
+
+/* Started from files that were restored beside the instance's: no network, nobody reaches it, and nobody
+ * takes it for the instance's own. */
+static void trial_is_alone(void **state)
+{
+	static const struct {
+		const char *path, *want; /* NULL: not there */
+	} cases[] = {
+		{ "HostConfig/NetworkMode", "none" },
+		{ "HostConfig/PortBindings", NULL },
+		{ "ExposedPorts", NULL },
+		{ "HostConfig/RestartPolicy/Name", "no" },
+		{ "HostConfig/Mounts/0/Source", "/srv/zaki/.scratch/trial-" TRIAL "/.openclaw" },
+		{ "HostConfig/Mounts/1/Source", "/srv/zaki/.scratch/trial-" TRIAL "/workspace" },
+		{ "HostConfig/Mounts/1/Target", "/home/node/workspace" },
+		{ "Labels/" CONTAINER_LABEL_TRIAL, TRIAL },
+		{ "Labels/" CONTAINER_LABEL_TRIAL_OF, INSTANCE },
+		{ "Labels/" CONTAINER_LABEL_INSTANCE, NULL },
+		{ "Labels/" CONTAINER_LABEL_USER, NULL },
+		{ "Labels/" CONTAINER_LABEL_PLATFORM, PLATFORM },
+		{ "Healthcheck/Test/1", "node" },
+	};
+	struct container_spec s = usual();
+	struct arena a;
+	cJSON *doc;
+
+	(void)state;
+	s.trial_id = TRIAL;
+	s.port = 0; /* of no use to it */
+	arena_init(&a, 65536);
+	doc = made(&s, &a);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		print_message("  %s\n", cases[i].path);
+		if (cases[i].want)
+			assert_string_equal(cJSON_GetStringValue(at(doc, cases[i].path)),
+			                    cases[i].want);
+		else
+			assert_null(at(doc, cases[i].path));
+	}
+	assert_true(at(doc, "HostConfig/Memory")->valuedouble == 2048.0 * 1024 * 1024);
+	cJSON_Delete(doc);
+	arena_done(&a);
+}
+
+static void trials_are_known_by_their_names(void **state)
+{
+	char name[CONTAINER_NAME_SIZE], id[UUID_SIZE];
+
+	(void)state;
+	assert_string_equal(container_trial_name(TRIAL, name), "zaki-trial-" TRIAL);
+	assert_true(container_trial_from(name, id));
+	assert_string_equal(id, TRIAL);
+	assert_false(container_trial_from("zaki-user-" INSTANCE, id));
+	assert_false(container_trial_from("zaki-trial-", id));
+	assert_false(container_trial_from("zaki-trial-" TRIAL "x", id));
+	assert_false(container_trial_from("", id));
 }
 
 /* What takes a new container changes the digest; what does not leaves it. */
@@ -277,6 +335,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(container_is_as_promised),
 		cmocka_unit_test(port_is_published_only_for_the_host),
+		cmocka_unit_test(trial_is_alone),
+		cmocka_unit_test(trials_are_known_by_their_names),
 		cmocka_unit_test(digest_is_of_what_takes_a_new_container),
 		cmocka_unit_test(digest_is_the_label),
 		cmocka_unit_test(environment_holds_no_secret),

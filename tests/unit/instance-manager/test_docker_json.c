@@ -58,6 +58,7 @@ static void state_is_read(void **state)
 	assert_true(s.item.is_ours);
 	assert_int_equal(s.item.status, ENGINE_RUNNING);
 	assert_int_equal(s.exit_code, 0);
+	assert_false(s.is_healthy); /* it has no check */
 	assert_false(s.oom_killed);
 	assert_int_equal(s.restart_count, 2);
 	assert_true(s.started_ms == 1795423521939);
@@ -97,6 +98,32 @@ static const struct {
 	{ "a key twice",           "\"Name\"",                  "\"Id\":\"x\",\"Name\"",      "answer" },
 };
 /* clang-format on */
+
+static void health_is_what_the_check_said(void **state)
+{
+	static const struct {
+		const char *health;
+		bool want;
+	} cases[] = {
+		{ "\"Health\":{\"Status\":\"healthy\",\"Log\":[]},\"Pid\"", true },
+		{ "\"Health\":{\"Status\":\"starting\",\"Log\":[]},\"Pid\"", false },
+		{ "\"Health\":{\"Status\":\"unhealthy\",\"Log\":[]},\"Pid\"", false },
+		{ "\"Health\":{\"Status\":7},\"Pid\"", false },
+		{ "\"Health\":null,\"Pid\"", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char *text = changed(STATE, "\"Pid\"", cases[i].health);
+		struct http_res res = res_of(text);
+		struct engine_state s;
+		struct err e = ERR_INIT;
+
+		assert_ok(docker_json_state(&res, PLATFORM, &s, &e), &e);
+		assert_int_equal(s.is_healthy, cases[i].want);
+		free(text);
+	}
+}
 
 static void state_that_is_not_as_expected_is_named(void **state)
 {
@@ -413,6 +440,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(state_is_read),
+		cmocka_unit_test(health_is_what_the_check_said),
 		cmocka_unit_test(state_that_is_not_as_expected_is_named),
 		cmocka_unit_test(list_is_read),
 		cmocka_unit_test(events_are_read),

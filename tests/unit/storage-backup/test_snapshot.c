@@ -110,6 +110,30 @@ static void sparse_files_stay_sparse(void **state)
 	assert_true(st.st_blocks * 512 < 1 << 20);
 }
 
+/* The tree of a drill that is kept, and what an assistant that was started from it may have done to it. */
+static void a_drill_leaves_its_tree_where_it_is_asked_to(void **state)
+{
+	const struct vault *v = *state;
+	const char *id = new_id(), *keep = text_of("%s/trial-%s", v->root, id);
+	struct engine_ref ref = { USER, INSTANCE, id };
+	struct engine_proof proof;
+	struct err e = ERR_INIT;
+
+	snapshot(v, id, NULL, false);
+	assert_ok(engine_drill(v->engine, &ref, keep, NULL, &proof, &e), &e);
+	assert_int_equal(access(text_of("%s/workspace", keep), F_OK), 0);
+	assert_fails(engine_drill(v->engine, &ref, keep, NULL, &proof, &e), &e, ERR_INTERNAL);
+	assert_int_equal(symlink(v->root, text_of("%s/workspace/out", keep)), 0);
+	assert_int_equal(mkdir(text_of("%s/workspace/closed", keep), 0), 0);
+	e = ERR_INIT;
+	assert_ok(engine_drill_forget(keep, &e), &e);
+	assert_int_equal(access(keep, F_OK), -1);
+	assert_int_equal(access(v->root, F_OK), 0);
+	assert_ok(engine_drill_forget(keep, &e), &e);
+	assert_ok(engine_drill_forget("/nowhere/at/all", &e), &e);
+	assert_fails(engine_drill_forget("relative", &e), &e, ERR_INVALID);
+}
+
 static void databases_are_whole_while_in_use(void **state)
 {
 	const struct vault *v = *state;
@@ -206,6 +230,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(names_modes_and_links, vault_setup, vault_teardown),
 		cmocka_unit_test_setup_teardown(sparse_files_stay_sparse, vault_setup,
 		                                vault_teardown),
+		cmocka_unit_test_setup_teardown(a_drill_leaves_its_tree_where_it_is_asked_to,
+		                                vault_setup, vault_teardown),
 		cmocka_unit_test_setup_teardown(databases_are_whole_while_in_use, vault_setup,
 		                                vault_teardown),
 		cmocka_unit_test_setup_teardown(what_only_looks_like_a_database_is_kept_as_it_is,
