@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import uuid
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -17,16 +18,19 @@ from zaki.api import expect
 from zaki.kept import Kept
 from zaki.people import Person
 from zaki.stubborn import Reviver, Stubborn
-from zaki.suite import BUILD, SLOW, Suite, wait_until
+from zaki.suite import BUILD, PROJECT, SLOW, Suite, wait_until
 from zaki.tables import fault_points
 from zaki.zakictl import zakictl
+
+sys.path.append(str(PROJECT / "tests" / "vault"))
+from reader import Dump  # pylint: disable=wrong-import-position,import-error  # noqa: E402
 
 pytestmark = [pytest.mark.disturbs,
               pytest.mark.skipif(BUILD == "release", reason="a release build has no fault points"),
               pytest.mark.skipif(os.geteuid() != 0, reason="the assistants' files belong to another user")]
 
-# Those of an S3 are passed in tests/vault/test_s3.py, those of the platform's dump in test_disaster.py.
-POINTS = [p for p in fault_points("storage-backup") if not p.startswith(("store.s3", "dump."))]
+# Those of an S3 are passed in tests/vault/test_s3.py.
+POINTS = [p for p in fault_points("storage-backup") if not p.startswith("store.s3")]
 LATER = {"ZAKI_FAULT_LATER_S": str(2 * 86400)}  # past the grace of what was condemned
 # A drill that is no more than the proof of another stage starts nothing: that takes seconds each time.
 QUICK = {**LATER, "BACKUP_DRILL_START": "0"}
@@ -140,9 +144,25 @@ class Journey:
         wait_until(lambda: self.suite.sql("SELECT 1 FROM backups WHERE instance_id = %s AND kind = 'incremental'"
                                           " AND status = 'done'", self.kept.id), 60 * SLOW, "the schedule made one")
 
+    def dump_stage(self) -> None:
+        """Of the platform's tables; what is left of one that never became whole goes."""
+        folder = Path(self.suite.env["STORAGE_URL"].removeprefix("file://"), "platform", "dumps")
+        broken = folder / f"20200101T000000Z-{uuid.uuid4().hex[:16]}"
+        broken.mkdir(parents=True)
+        (broken / "000000").write_bytes(b"of no head")
+        self.operator("dump")
+        newest = self.suite.sql("SELECT id FROM platform_dumps WHERE status = 'done' ORDER BY created_at DESC LIMIT 1")[0]["id"]
+        dump = Dump(folder.parent.parent, newest, self.suite.stack.secrets.get("encryption").encode())
+        assert self.kept.person.id in {u["id"] for u in dump.tables["users"]}
+        assert not broken.exists()
+        # None is said to be good that is not, and none is under way.
+        for row in self.suite.sql("SELECT id, status FROM platform_dumps"):
+            assert row["status"] in ("done", "failed")
+            assert row["status"] == "failed" or (folder / row["id"] / "head").exists()
+
     def stages(self) -> dict[str, Callable[[], None]]:
         """The cheapest first: a point is tried in the first that passes it."""
-        return {"verify": self.verify_stage, "drill": self.drill_stage, "backup": self.backup_stage,
+        return {"dump": self.dump_stage, "verify": self.verify_stage, "drill": self.drill_stage, "backup": self.backup_stage,
                 "prune": self.prune_stage, "restore one": self.path_stage, "restore": self.restore_stage,
                 "schedule": self.plan_stage}
 
@@ -176,8 +196,8 @@ class Tried:
         trace = self.folder / "trace"
         found: dict[str, str] = {}
         for name, stage in self.journey.stages().items():
-            if name in ("verify", "backup"):
-                restart(self.suite, {"ZAKI_FAULT_TRACE": str(trace), **(LATER if name == "verify" else QUICK)})
+            if name in ("dump", "backup"):
+                restart(self.suite, {"ZAKI_FAULT_TRACE": str(trace), **(LATER if name == "dump" else QUICK)})
             trace.unlink(missing_ok=True)
             stage()
             self.journey.idle()

@@ -3,6 +3,7 @@ empty one, with everybody's password, second factor, keys, assistants and files.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -14,8 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Iterator
 
+import psycopg2
 import pytest
 
+from stack.postgres import url as database_url
 from test_second_factor import App, enrolled, login
 from zaki.api import Api, expect
 from zaki.kept import Kept
@@ -50,6 +53,35 @@ def dump(suite: Suite) -> str:
     return str(suite.sql("SELECT id FROM platform_dumps WHERE status = 'done' ORDER BY created_at DESC LIMIT 1")[0]["id"])
 
 
+# What the newest migrations did to tables that a dump holds, taken back: so a platform of an earlier
+# build has them.
+OLDER = {
+    ("storage-backup", 3): "ALTER TABLE backups DROP COLUMN trial_at, DROP COLUMN trial_ms, DROP COLUMN trial_error",
+    ("instance-manager", 10): "DROP TABLE trials",
+}
+
+
+def older_dump(suite: Suite) -> str:
+    """A dump that an earlier build would have made. zakictl cannot ask for it: only the dumping itself
+    works with this schema."""
+    had = {r["id"] for r in suite.sql("SELECT id FROM platform_dumps")}
+    undone = 0
+    for (service, version), undo in OLDER.items():
+        later = suite.sql("SELECT 1 FROM schema_migrations WHERE service = %s AND version > %s", service, version)
+        if len(later) == 1:  # else what came after it might need it
+            suite.sql(undo)
+            suite.sql("DELETE FROM schema_migrations WHERE service = %s AND version > %s", service, version)
+            undone += 1
+    assert undone, "say in OLDER how the newest migrations are taken back"
+    suite.sql("UPDATE platform_dump_plan SET next_at = now()")
+    made = wait_until(lambda: [r["id"] for r in suite.sql("SELECT id FROM platform_dumps WHERE status = 'done'")
+                               if r["id"] not in had], 60 * SLOW, "the older dump is made")
+    suite.sql("UPDATE platform_dump_plan SET next_at = now() + interval '1 day'")
+    done = zakictl("migrate", env={"DATABASE_URL": suite.stack.database_url()})
+    assert done.returncode == 0 and done.stdout.count("applied ") == undone, done.stdout
+    return str(made[0])
+
+
 def chunks(store: Path, person: str) -> set[Path]:
     return set((store / "users" / person / "chunks").iterdir())
 
@@ -75,6 +107,7 @@ class Lost:
     bots: dict[str, Bot] = field(default_factory=dict)
     erased: str = ""
     dumps: list[str] = field(default_factory=list)
+    older: str = ""
     words: list[str] = field(default_factory=list)
 
 
@@ -96,6 +129,7 @@ def live(suite: Suite, lost: Lost) -> None:
     kept["bob"].write("MEMORY.md", b"the good state\n")
     kept["bob"].backup()
     lost.trees["bob"] = kept["bob"].tree()
+    lost.older = older_dump(suite)
     lost.dumps.append(dump(suite))
 
     lost.erased = eve.id
@@ -174,7 +208,7 @@ def test_every_table_is_in_the_dump_or_left_out_for_a_reason(anew: Suite) -> Non
 
 def test_the_dumps_are_sealed(lost: Lost) -> None:
     objects = [p for p in (lost.store / "platform").rglob("*") if p.is_file()]
-    assert len([p for p in objects if p.name == "head"]) == 2 and len(objects) > 10
+    assert len([p for p in objects if p.name == "head"]) == 3 and len(objects) > 10
     for path in objects:
         data = path.read_bytes()
         for word in lost.words:
@@ -250,6 +284,52 @@ def came_back(suite: Suite, lost: Lost, person: Person, name: str) -> None:
     assert shown["bot_username"] == lost.bots[instance].username
     assert kept_of(suite, person, instance).tree() == lost.trees[name]
     assert lost.bots[instance].token in suite.data(person.id, instance, ".openclaw", "openclaw.json").read_text()
+
+
+def test_a_dump_of_an_older_schema_is_loaded_and_then_migrated(anew: Suite, lost: Lost, env: dict[str, str]) -> None:
+    """Into a database without any schema. The daemons of that one are waited for, in vain."""
+    admin = database_url("postgres", anew.stack.secrets.get("postgres_superuser"), anew.stack.ports.get("POSTGRES_PORT"))
+    with contextlib.closing(psycopg2.connect(admin)) as db:
+        db.autocommit = True
+        db.cursor().execute("CREATE DATABASE older OWNER zaki_owner")
+    with contextlib.closing(psycopg2.connect(admin.rpartition("/")[0] + "/older")) as db:  # as deploy/postgres/roles.sql does it
+        db.autocommit = True
+        db.cursor().execute("ALTER SCHEMA public OWNER TO zaki_owner")
+    url = env["DATABASE_URL"].rpartition("/")[0] + "/older"
+    refused = zakictl("disaster-restore", "--dry-run", "--dump", lost.older, env={**env, "DATABASE_URL": url})
+    assert refused.returncode == 1 and "has no schema yet" in refused.stdout, refused.stdout
+    current = {r["service"]: r["v"] for r in anew.sql("SELECT service, max(version) AS v FROM schema_migrations GROUP BY 1")}
+    wrong = zakictl("disaster-restore", "--dump", lost.older, env=env)
+    assert wrong.returncode == 1 and "the dump is of schema" in wrong.stdout, wrong.stdout
+    assert is_empty(anew)
+
+    with subprocess.Popen([str(BIN / "zakictl"), "disaster-restore", "--dump", lost.older], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, env={**env, "DATABASE_URL": url}) as restore, \
+            contextlib.closing(psycopg2.connect(url)) as db:
+        db.autocommit = True
+
+        def ask(sql: str) -> list[Any]:
+            assert restore.poll() is None, restore.stdout.read() if restore.stdout else ""
+            with db.cursor() as cursor:
+                cursor.execute(sql)
+                return cursor.fetchall()
+        try:
+            # The rows are in before the rest of the schema is made.
+            wait_until(lambda: ask("SELECT to_regclass('disaster_assistants')")[0][0] and
+                       ask("SELECT 1 FROM disaster_assistants") and
+                       dict(ask("SELECT service, max(version) FROM schema_migrations GROUP BY 1")) == current,
+                       60 * SLOW, "all is migrated")
+            assert {r[0] for r in ask("SELECT email FROM users")} == {lost.ada.email, lost.bob.email}
+            assert {r[0] for r in ask("SELECT id::text FROM instances")} == set(lost.ids.values())
+            # As the migrations that came later leave rows which were there.
+            assert ask("SELECT count(*) > 0, count(trial_at), count(trial_ms), count(trial_error) FROM backups") == [(True, 0, 0, 0)]
+            assert ask("SELECT count(*) FROM platform_dump_plan") == [(1,)]
+            assert ask("SELECT count(*) FROM trials") == [(0,)]
+        finally:
+            restore.kill()
+    with contextlib.closing(psycopg2.connect(admin)) as db:
+        db.autocommit = True
+        db.cursor().execute("DROP DATABASE older WITH (FORCE)")
 
 
 def test_the_platform_comes_back(anew: Suite, lost: Lost, env: dict[str, str]) -> None:

@@ -203,38 +203,25 @@ static int alone(struct pg_conn *c, struct err *e)
 	                              : err_set(e, ERR_CONFLICT, "another one is at work already");
 }
 
-/* The engine wants one; reading manifests puts nothing there. */
-struct scratch {
-	char path[24];
-};
-
-static void own_scratch(const struct scratch *s)
-{
-	(void)rmdir(s->path);
-}
-
 static int run(int argc, char **argv, struct err *e)
 {
 	struct settings s;
 	struct asked asked = { .dump = NULL };
 	struct disaster d = { 0 };
-	OWN(scratch) struct scratch scratch = { "/tmp/zakictl-XXXXXX" };
 	OWN(storage) struct storage *storage = NULL;
 	OWN(engine) struct engine *engine = NULL;
 	OWN(pool) struct pg_pool *pool = NULL;
 	OWN(pg_conn) struct pg_conn *c = NULL;
 
-	if (!mkdtemp(scratch.path))
-		return err_set(e, ERR_INTERNAL, "no folder in /tmp");
 	if (asked_parse(argc, argv, &asked, e) < 0 || conf_load(conf, COUNT(conf), &s, e) < 0 ||
 	    storage_open(&(struct storage_opt){ .url = s.storage_url,
 	                                        .access_key = s.access_key,
 	                                        .secret_key = s.secret_key },
 	                 &storage, e) < 0 ||
-	    engine_open(&(struct engine_opt){ .storage = storage,
-	                                      .secrets = (const char *[]){ s.encryption_key, NULL },
-	                                      .scratch_dir = scratch.path },
-	                &engine, e) < 0 ||
+	    engine_open(
+		    &(struct engine_opt){ .storage = storage,
+	                                  .secrets = (const char *[]){ s.encryption_key, NULL } },
+		    &engine, e) < 0 ||
 	    pg_pool_open(s.database_url, "zakictl", 1, &pool, e) < 0 || pg_take(pool, &c, e) < 0 ||
 	    alone(c, e) < 0)
 		return -1;

@@ -11,6 +11,7 @@
 
 #define PULSE_MS 50
 
+#define NO_SCRATCH "/dev/null/scratch" /* nothing is ever there */
 static long long now_ms(void)
 {
 	return clock_now_ms() + fault_later_ms();
@@ -23,7 +24,7 @@ int engine_open(const struct engine_opt *opt, struct engine **ret, struct err *e
 
 	if (sodium_init() < 0)
 		return err_set(e, ERR_UNAVAILABLE, "libsodium does not start");
-	if (scratch_make(opt->scratch_dir, e) < 0)
+	if (opt->scratch_dir && scratch_make(opt->scratch_dir, e) < 0)
 		return -1;
 	en = mem_new(sizeof(*en));
 	if (!en)
@@ -41,7 +42,7 @@ int engine_open(const struct engine_opt *opt, struct engine **ret, struct err *e
 	}
 	if (!en->secret_count)
 		return err_field(e, "ENCRYPTION_KEY", "is missing");
-	en->scratch_dir = strdup(opt->scratch_dir);
+	en->scratch_dir = strdup(opt->scratch_dir ? opt->scratch_dir : NO_SCRATCH);
 	if (!en->scratch_dir)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	en->storage = opt->storage;

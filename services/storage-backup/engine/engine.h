@@ -41,9 +41,9 @@ struct engine_opt {
 	struct storage *storage; /* borrowed for the engine's life */
 	const char *const
 		*secrets; /* ENCRYPTION_KEYs, NULL-ended: the first seals, all open. Copied */
-	const char
-		*scratch_dir; /* absolute, on a disk: copies of databases lie there for a while */
-	int workers;          /* threads beside the caller's, a call; 0: one a core, at most 4 */
+	const char *scratch_dir; /* absolute, on a disk: copies of databases lie there for a while.
+		               * NULL: for whoever makes and proves nothing, such calls fail */
+	int workers;             /* threads beside the caller's, a call; 0: one a core, at most 4 */
 	long long (*now_ms)(void); /* unix ms, for tests; NULL: the clock */
 };
 
