@@ -152,9 +152,10 @@ int lease_poke(struct pg_conn *c, const struct lease_poke *list, size_t count, s
 		"UPDATE instances i SET wake = wake + 1, next_check_at = now(),"
 		"  exit_code = CASE WHEN s.code >= 0 THEN s.code ELSE i.exit_code END,"
 		"  exit_oom = i.exit_oom OR s.oom"
-		" FROM (SELECT id, max(code) AS code, bool_or(oom) AS oom"
-		"  FROM unnest($1::uuid[], $2::int[], $3::bool[]) AS p (id, code, oom)"
-		"  GROUP BY id) s WHERE i.id = s.id";
+		" FROM (SELECT id, bool_or(oom) AS oom,"
+		"   (array_agg(code ORDER BY at DESC) FILTER (WHERE code >= 0))[1] AS code"
+		"  FROM unnest($1::uuid[], $2::int[], $3::bool[]) WITH ORDINALITY"
+		"   AS p (id, code, oom, at) GROUP BY id) s WHERE i.id = s.id";
 	struct arena a __attribute__((cleanup(own_arena)));
 	const char *params[3];
 

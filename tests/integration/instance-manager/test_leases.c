@@ -266,9 +266,12 @@ static void only_what_is_to_be_deleted_is_erased(void **state)
 static void what_the_engine_told_is_written_and_makes_due(void **state)
 {
 	struct instance i = made(1);
-	struct lease_poke pokes[3] = { { .exit_code = -1, .is_oom = true },
+	/* It ended twice, as the engine tells them in order: the last end counts, not the highest. */
+	struct lease_poke pokes[4] = { { .exit_code = -1, .is_oom = true },
 		                       { .exit_code = 137 },
+		                       { .exit_code = 3 },
 		                       { .exit_code = -1 } };
+	struct lease_poke no_end = { .exit_code = -1 };
 	struct err e = ERR_INIT;
 
 	(void)state;
@@ -280,8 +283,15 @@ static void what_the_engine_told_is_written_and_makes_due(void **state)
 
 		assert_ok(lease_poke(c, pokes, COUNT(pokes), &e), &e);
 	}
-	assert_int_equal(loaded(i.id).exit_code, 137);
+	assert_int_equal(loaded(i.id).exit_code, 3);
 	assert_true(loaded(i.id).exit_oom);
+	{
+		OWN(pg_conn) struct pg_conn *c = take();
+
+		snprintf(no_end.id, UUID_SIZE, "%s", i.id);
+		assert_ok(lease_poke(c, &no_end, 1, &e), &e);
+	}
+	assert_int_equal(loaded(i.id).exit_code, 3);
 	assert_true(is_claimed(A_OWNER, i.id));
 }
 
