@@ -80,6 +80,13 @@ int seal_open(const struct seal *s, const char *where, const char *sealed, struc
 	return 0;
 }
 
+bool seal_is_in(const char *json, size_t len)
+{
+	static const char opening[] = "\"" PREFIX;
+
+	return memmem(json, len, opening, sizeof(opening) - 1) != NULL;
+}
+
 void seal_hash(const struct seal *s, const char *data, size_t len, char ret[SEAL_HASH_SIZE])
 {
 	unsigned char hash[32];

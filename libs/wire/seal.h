@@ -29,6 +29,9 @@ int seal_close(const struct seal *s, const char *where, const char *text, struct
 int seal_open(const struct seal *s, const char *where, const char *sealed, struct arena *a,
               char **ret, struct err *e);
 
+/* Whether a field of this JSON may be sealed: one that has no such text has nothing to open. */
+bool seal_is_in(const char *json, size_t len);
+
 /* A keyed hash, by which two requests can be told apart without keeping what was in them. */
 void seal_hash(const struct seal *s, const char *data, size_t len, char ret[SEAL_HASH_SIZE]);
 

@@ -54,23 +54,25 @@ static void take_tag(struct exchange *x, const struct wire_msg *m, const void *o
 		x->tag = tag;
 }
 
-/* An answer with a sealed field is opened and written anew; any other is handed on as it
+/* An answer with a sealed field in it is opened and written anew; any other is handed on as it
  * came. */
 static int answer(struct exchange *x, const struct bus_answer *a, struct err *e)
 {
 	const struct wire_msg *m = subjects[x->route->subject].out;
 	bool is_good = a->status == 200;
+	bool is_sealed = is_good && m->has_secret &&
+	                 (x->route->cookies != COOKIES_NONE || seal_is_in(a->data, a->len));
 	OWN(json_text) char *text = NULL;
 	void *out = NULL;
 
-	if (is_good && (m->has_secret || (x->route->tag && x->route->tag[0]))) {
+	if (is_sealed || (is_good && x->route->tag && x->route->tag[0])) {
 		out = arena_alloc(&x->arena, m->size);
 		if (!out)
 			return err_set(e, ERR_INTERNAL, "out of memory");
 		if (bus_answer_open(x->app->bus, x->route->subject, a, &x->arena, out, e) < 0)
 			return -1;
 	}
-	if (is_good && m->has_secret && !(text = envelope_data(m, out, NULL, e)))
+	if (is_sealed && !(text = envelope_data(m, out, NULL, e)))
 		return -1;
 	if (is_good && x->route->tag && x->route->tag[0])
 		take_tag(x, m, out);

@@ -103,6 +103,33 @@ static void nothing_may_be_cut_off_or_added(void **state)
 	}
 }
 
+/* What has none is handed on unread, so none may be overlooked; one too many costs a moment. */
+static void a_sealed_field_is_found_in_json(void **state)
+{
+	static const struct {
+		const char *what, *json;
+		bool want;
+	} cases[] = {
+		{ "nothing", "", false },
+		{ "none", "{\"success\":true,\"data\":{\"name\":\"x\"}}", false },
+		{ "words about it", "{\"name\":\"it is sealed:1: they say\"}", false },
+		{ "cut off", "{\"a\":\"sealed:1", false },
+		{ "a text that looks like one", "{\"name\":\"sealed:1:x\"}", true },
+		{ "in a list", "{\"items\":[{\"a\":\"\"},{\"a\":\"sealed:1:\"}]}", true },
+	};
+	char sealed[512], json[600];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		print_message("  %s\n", cases[i].what);
+		assert_int_equal(seal_is_in(cases[i].json, strlen(cases[i].json)), cases[i].want);
+	}
+	make("m.f", "a secret", sealed, sizeof(sealed));
+	snprintf(json, sizeof(json), "{\"f\":\"%s\"}", sealed);
+	assert_true(seal_is_in(json, strlen(json)));
+	assert_false(seal_is_in(json, strlen("{\"f\":\"sealed:1")));
+}
+
 static void a_short_key_is_refused_by_name(void **state)
 {
 	struct err e = ERR_INIT;
@@ -165,6 +192,7 @@ int main(void)
 		cmocka_unit_test(another_place_does_not_open_it),
 		cmocka_unit_test(no_bit_may_be_turned),
 		cmocka_unit_test(nothing_may_be_cut_off_or_added),
+		cmocka_unit_test(a_sealed_field_is_found_in_json),
 		cmocka_unit_test(a_short_key_is_refused_by_name),
 		cmocka_unit_test(a_full_arena_is_told),
 		cmocka_unit_test(hashes_tell_texts_apart_and_need_the_key),
