@@ -7,7 +7,7 @@
 #define RECONNECT_MS     200
 #define RECONNECT_JIT_MS 300
 #define WAIT_MS          50
-#define WHY_MS           500
+#define WHY_MS           1000
 #define WHY_SIZE         128
 #define INBOX_PREFIX     "_INBOX_"
 
