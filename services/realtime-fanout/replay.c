@@ -6,7 +6,7 @@
 #include "fetch.h"
 
 #define BATCH       128
-#define REPLAY_MS   2000               /* for all of it */
+#define REPLAY_MS   3500               /* for all of it; whoever asks waits for 5000 */
 #define INACTIVE_NS (5LL * 1000000000) /* a reader that was left behind goes after this */
 
 /* What one replay gathers. */
