@@ -29,7 +29,7 @@ from zaki.suite import SLOW, Suite, wait_until  # noqa: E402
 from zaki.telegram import Bot  # noqa: E402
 from zaki.upgrades import Events, image_of, want, zakictl  # noqa: E402
 
-READY_S, REPLY_S = 240.0, 120.0
+READY_S, REPLY_S, FRESH_S = 240.0, 120.0, 300.0
 STRANGER, OWNER, UNWANTED = 777, 778, 779
 PRICES = {"DEFAULT_INPUT_PRICE_MICROS": "1000000", "DEFAULT_OUTPUT_PRICE_MICROS": "2000000"}
 LIMIT = "spending limit is reached"
@@ -43,6 +43,7 @@ class Lab:
         self.suite = suite
         self.person = Person.new(suite.api)
         self.bot: Bot = suite.telegram.bot()
+        self.signed_in = time.monotonic()
         self.made = self.person.provision(self.bot, owner_link=True)
         self.id = self.made["id"]
         self.person.wait(self.id, "running", READY_S)
@@ -108,6 +109,14 @@ def lab() -> Iterator[Lab]:
             suite.engine.json("DELETE", f"/images/{later(suite)}")
         wrong = suite.destroy()
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.fixture(autouse=True)
+def _signed_in(lab: Lab) -> None:
+    """An access token is good for fifteen minutes, which is not long on a busy machine."""
+    if time.monotonic() - lab.signed_in > FRESH_S:
+        lab.person.login()
+        lab.signed_in = time.monotonic()
 
 
 def later(suite: Suite) -> str:
