@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 import urllib.request
@@ -308,6 +309,29 @@ def test_what_is_overdue_or_unproven_is_alarmed(kept: Kept, suite: Suite) -> Non
     wait_until(lambda: kept.done(newer["id"])["proven_at"], 40 * SLOW, "a drill has proven it")
     wait_until(lambda: not suite.sql("SELECT 1 FROM backup_targets WHERE problem <> '' AND instance_id = %s", kept.id),
                30 * SLOW, "all is well again")
+
+
+def test_a_dump_of_the_platform_that_is_overdue_is_alarmed(suite: Suite) -> None:
+    """In /health, in the figures for Prometheus, and by zakictl; until there is one again."""
+    def shown(name: str) -> float:
+        return float(re.findall(rf"^{name}{{[^}}]*}} (\S+)$", metrics(suite), re.M)[0])
+
+    suite.sql("UPDATE platform_dump_plan SET next_at = now() + interval '1 day'")
+    assert zakictl(suite, "backups", "dump").status == 0
+    wait_until(lambda: time.time() - shown("zaki_platform_dump_last_success_timestamp_seconds") < 600, 30 * SLOW)
+    assert shown("zaki_platform_dump_not_well") == 0
+    suite.sql("UPDATE platform_dumps SET created_at = created_at - interval '60 days'")
+    suite.sql("UPDATE platform_dump_plan SET created_at = created_at - interval '60 days'")
+    suite.sql("INSERT INTO platform_dumps (id) VALUES ('20000101T000000Z-0000000000000000')")  # one is being made, it seems
+    wait_until(lambda: shown("zaki_platform_dump_not_well") == 1, 30 * SLOW, "it is alarmed")
+    assert time.time() - shown("zaki_platform_dump_last_success_timestamp_seconds") > 59 * 86400
+    said = zakictl(suite, "backups", "dumps")
+    assert said.status == 1 and "the platform's dump is overdue" in said.err, said
+    health = suite.api.get("=/health").json
+    assert health["status"] != "up" and "storage-backup" in str(health), health
+    assert zakictl(suite, "backups", "dump").status == 0
+    wait_until(lambda: shown("zaki_platform_dump_not_well") == 0, 30 * SLOW, "all is well again")
+    assert zakictl(suite, "backups", "dumps").status == 0
 
 
 def test_the_store_ends_with_the_account(kept: Kept, suite: Suite) -> None:

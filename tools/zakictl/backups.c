@@ -199,11 +199,7 @@ static int dumps(struct link *l, int argc, char **argv, struct err *e)
 	                      : 0;
 }
 
-static const struct {
-	const char *name;
-	int least, most; /* arguments */
-	int (*run)(struct link *l, int argc, char **argv, struct err *e);
-} verbs[] = {
+static const struct link_verb verbs[] = {
 	{ "list", 0, 1, list },   { "create", 1, 1, create },   { "verify", 1, 1, verify },
 	{ "drill", 1, 1, drill }, { "restore", 1, 2, restore }, { "prune", 1, 1, prune },
 	{ "du", 1, 1, du },       { "dumps", 0, 0, dumps },     { "dump", 0, 0, dump },
@@ -211,16 +207,7 @@ static const struct {
 
 static int run(int argc, char **argv, struct err *e)
 {
-	OWN(link) struct link l = { 0 };
-
-	for (size_t i = 0; argc > 0 && i < COUNT(verbs); i++) {
-		if (strcmp(verbs[i].name, argv[0]) != 0)
-			continue;
-		if (argc - 1 < verbs[i].least || argc - 1 > verbs[i].most)
-			return err_field(e, argv[0], "takes other arguments; see --help");
-		return link_open(&l, e) < 0 ? -1 : verbs[i].run(&l, argc - 1, argv + 1, e);
-	}
-	return err_field(e, argc > 0 ? argv[0] : "", "is not known here; see --help");
+	return link_run(verbs, COUNT(verbs), argc, argv, e);
 }
 
 const struct command command_backups = {

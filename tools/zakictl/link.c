@@ -25,3 +25,17 @@ int link_open(struct link *l, struct err *e)
 	opt.url = s.nats_url;
 	return bus_open(&opt, &l->bus, e);
 }
+
+int link_run(const struct link_verb *verbs, size_t count, int argc, char **argv, struct err *e)
+{
+	OWN(link) struct link l = { 0 };
+
+	for (size_t i = 0; argc > 0 && i < count; i++) {
+		if (strcmp(verbs[i].name, argv[0]) != 0)
+			continue;
+		if (argc - 1 < verbs[i].least || argc - 1 > verbs[i].most)
+			return err_field(e, argv[0], "takes other arguments; see --help");
+		return link_open(&l, e) < 0 ? -1 : verbs[i].run(&l, argc - 1, argv + 1, e);
+	}
+	return err_field(e, argc > 0 ? argv[0] : "", "is not known here; see --help");
+}

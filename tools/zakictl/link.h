@@ -19,6 +19,17 @@ extern const struct conf_key link_conf[LINK_CONF_COUNT];
 
 int link_open(struct link *l, struct err *e);
 
+/* What such a command can do: its first argument is a verb's name, and the rest is the verb's. */
+struct link_verb {
+	const char *name;
+	int least, most; /* arguments */
+	int (*run)(struct link *l, int argc, char **argv, struct err *e);
+};
+
+/* Finds the verb, connects, and runs it. ERR_INVALID where there is none, or it takes others; then
+ * nothing is connected to. */
+int link_run(const struct link_verb *verbs, size_t count, int argc, char **argv, struct err *e);
+
 static inline void own_link(struct link *l)
 {
 	bus_close(l->bus);

@@ -1,6 +1,7 @@
 #include "link/holder.h"
 
 #include "assistant_config.h"
+#include "link/forgotten.h"
 #include "link/link.h"
 #include "link/link_store.h"
 
@@ -14,7 +15,6 @@
 #define LEASE_SLACK_MS 500 /* for the loop to cut what is not ours any more */
 #define COLUMN_DEVICE  "instance_links.device_token"
 #define ARENA_LIMIT    ((size_t)64 << 10)
-#define FORGOTTEN_MAX  64
 
 /* One that is linked by this process, as it was told of. */
 struct held {
@@ -28,8 +28,7 @@ struct holder {
 	pthread_mutex_t lock;
 	pthread_cond_t woken;
 	bool is_woken, is_stopping;
-	char forgotten[FORGOTTEN_MAX][UUID_SIZE];
-	size_t forgotten_count;
+	struct forgotten forgotten;
 	/* ---- the thread's own ---- */
 	struct app *app;
 	pthread_t thread;
@@ -242,11 +241,10 @@ static int lease_keep(struct holder *h, struct pg_conn *db, struct err *e)
 static void forget(struct holder *h)
 {
 	pthread_mutex_lock(&h->lock);
-	for (size_t i = 0; i < h->forgotten_count; i++)
-		for (size_t k = 0; k < h->held_count; k++)
-			if (strcmp(h->held[k].id, h->forgotten[i]) == 0)
-				h->held[k].port = 0; /* differs from whatever it is */
-	h->forgotten_count = 0;
+	for (size_t i = 0; i < h->held_count; i++)
+		if (forgotten_has(&h->forgotten, h->held[i].id))
+			h->held[i].port = 0; /* differs from whatever it is */
+	h->forgotten = (struct forgotten){ .count = 0 };
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -332,8 +330,7 @@ void holder_forget(struct holder *h, const char *instance_id)
 	if (!h)
 		return;
 	pthread_mutex_lock(&h->lock);
-	if (h->forgotten_count < FORGOTTEN_MAX)
-		snprintf(h->forgotten[h->forgotten_count++], UUID_SIZE, "%s", instance_id);
+	forgotten_add(&h->forgotten, instance_id);
 	pthread_mutex_unlock(&h->lock);
 }
 
