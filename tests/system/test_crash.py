@@ -402,9 +402,9 @@ def test_an_upgrade_dies_at_every_point(suite: Suite, telegram: Telegram, how: s
 @contextlib.contextmanager
 def ports_held(suite: Suite, until: Path) -> Iterator[None]:
     """Somebody else has every port of the range, until instance-manager has died over it."""
-    low = int(suite.stack.computed("instance-manager")["INSTANCE_PORT_MIN"])
+    computed = suite.stack.computed("instance-manager")
     held = []
-    for port in range(low, low + 100):
+    for port in range(int(computed["INSTANCE_PORT_MIN"]), int(computed["INSTANCE_PORT_MAX"]) + 1):
         s = socket.socket()
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         with contextlib.suppress(OSError):  # another assistant has it

@@ -144,8 +144,8 @@ class Wiring:
             values["MAIL_DIR"] = str(self.paths.own("mail", user.uid, user.gid))
         if name == "instance-manager":
             if self.random_ports:  # several stacks on one engine: each its own slice
-                low = 20000 + 100 * random.Random(str(self.paths.state)).randrange(100)
-                values |= {"INSTANCE_PORT_MIN": str(low), "INSTANCE_PORT_MAX": str(low + 99)}
+                low = 20000 + 250 * random.Random(str(self.paths.state)).randrange(50)
+                values |= {"INSTANCE_PORT_MIN": str(low), "INSTANCE_PORT_MAX": str(low + 249)}
             if self.fakes_on:
                 values |= fakes.settings(*self.fake_urls(), self.secrets)
         return values
