@@ -289,9 +289,7 @@ int container_json(const struct container_spec *s, struct arena *a, const char *
 
 	labels = cJSON_GetObjectItemCaseSensitive(root, "Labels");
 	host = cJSON_GetObjectItemCaseSensitive(root, "HostConfig");
-	/* OpenClaw leaves a lease on its state where it is killed, and a host of another name waits five
-	 * minutes for its end (measured): the container after it has the same name. */
-	if (add_text(root, "Hostname", s->instance_id) &&
+	if (add_text(root, "Hostname", CONTAINER_HOSTNAME) &&
 	    add_number(root, "StopTimeout", s->stop_grace_s) &&
 	    add_text(labels, CONTAINER_LABEL_SPEC, spec) &&
 	    add_text(labels, CONTAINER_LABEL_TRACE, s->trace_id ? s->trace_id : "") &&

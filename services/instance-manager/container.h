@@ -13,8 +13,12 @@
  * Ids are lower-case UUIDs: they have been checked before (wire, database) and are asserted here,
  * since they become paths.
  */
-#define CONTAINER_PORT          18789 /* OpenClaw's gateway inside the container */
-#define CONTAINER_UID           1000  /* user and group of OpenClaw, owner of its directories */
+#define CONTAINER_PORT 18789 /* OpenClaw's gateway inside the container */
+#define CONTAINER_UID  1000  /* user and group of OpenClaw, owner of its directories */
+/* OpenClaw leaves a lease on its state where it is killed, or copied while it runs, and a host of another
+ * name waits five minutes for its end (measured): all have the same, since a state may come back in the
+ * next container, in a trial, or in another assistant. */
+#define CONTAINER_HOSTNAME      "openclaw"
 #define CONTAINER_STATE_DIR     ".openclaw"
 #define CONTAINER_WORKSPACE_DIR "workspace"
 #define CONTAINER_HOME          "/home/node"

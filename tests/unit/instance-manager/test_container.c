@@ -63,6 +63,7 @@ static void container_is_as_promised(void **state)
 		{ "Image", "\"zaki/openclaw:2026.9.6\"" },
 		{ "User", "\"1000:1000\"" },
 		{ "StopTimeout", "10" },
+		{ "Hostname", "\"openclaw\"" },
 		{ "Labels/zaki.instance", "\"" INSTANCE "\"" },
 		{ "Labels/zaki.user", "\"" USER "\"" },
 		{ "Labels/zaki.platform", "\"" PLATFORM "\"" },
