@@ -231,8 +231,8 @@ class Journey:
     def claims_are_free(self) -> None:
         """Both bots and the quota can be had again."""
         for bot in (self.bot, self.spare):
-            made = expect(self.person.api.post("/instances", {"bot_token": bot.token}), 202)["id"]
-            self.person.remove(made)
+            made = self.client.call("POST", "/instances", {"bot_token": bot.token}, headers=idempotency(), good=(202,))
+            self.person.remove(made.data["id"])
 
     def events_are_told(self) -> None:
         """Nothing waits in the outbox: what was written reached the stream."""

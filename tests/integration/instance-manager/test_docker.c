@@ -221,6 +221,26 @@ static void platforms_do_not_see_each_other(void **state)
 	arena_done(&a);
 }
 
+/* What is stopped as soon as it is started may end without a word. */
+static void wait_for_a_line(const char *name)
+{
+	long long until_ms = clock_mono_ms() + 20000;
+	bool has_line = false;
+
+	while (!has_line && clock_mono_ms() < until_ms) {
+		const char *text = NULL;
+		struct err e = ERR_INIT;
+		struct arena a;
+
+		arena_init(&a, ENGINE_LOGS_MAX * 2);
+		assert_ok(engine_logs_tail(lab.engine, name, 1, &a, &text, &e), &e);
+		has_line = strchr(text, '\n') != NULL;
+		arena_done(&a);
+		clock_sleep_ms(20);
+	}
+	assert_true(has_line);
+}
+
 static void log_is_read_from_its_end(void **state)
 {
 	const char *one = NULL, *many = NULL;
@@ -233,6 +253,7 @@ static void log_is_read_from_its_end(void **state)
 	box_make(&b, true);
 	create(&b);
 	start(&b);
+	wait_for_a_line(b.name);
 	assert_ok(engine_stop(lab.engine, b.name, 5, &e), &e);
 	assert_ok(engine_logs_tail(lab.engine, b.name, 1, &a, &one, &e), &e);
 	assert_ok(engine_logs_tail(lab.engine, b.name, 1000, &a, &many, &e), &e);
