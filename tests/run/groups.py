@@ -265,7 +265,8 @@ def npm_tests(folder: str) -> Callable[[Context, str], Counts]:
     return run
 
 
-# Side by side: what runs in all lanes but the last waits for servers and containers a lot.
+# Side by side: what runs in the first four lanes waits for servers and containers a lot; the others work
+# behind them.
 LANES: list[list[Group]] = [
     [
         Group("unit (asan)", c_tests("asan", "unit"), needs_engine=False),
@@ -279,7 +280,6 @@ LANES: list[list[Group]] = [
         Group("realtime client", npm_tests("frontends/realtime"), needs_engine=False),
         Group("fakes and stub", pytest("fakes")),
         Group("local stack", pytest("stack")),
-        Group("backup store and format", pytest("vault", "asan"), needs_engine=False),
         Group("demo, real OpenClaw", pytest("e2e")),
     ],
     [
@@ -290,9 +290,12 @@ LANES: list[list[Group]] = [
     [
         Group("system c (asan)", pytest("system", "asan", files="test_c*.py")),
         Group("system i-l (asan)", pytest("system", "asan", files="test_[i-l]*.py")),
+        Group("backup store and format", pytest("vault", "asan"), needs_engine=False),
     ],
     [
         Group("static checks", static_checks, needs_engine=False),
+    ],
+    [
         Group("fuzz", fuzz, needs_engine=False),
     ],
 ]
