@@ -23,7 +23,9 @@ TESTS = PROJECT / "tests"
 sys.path.insert(0, str(PROJECT / "deploy" / "local"))
 
 # pylint: disable=wrong-import-position
-from stack import SERVERS, Stack, temp_state_dir  # noqa: E402
+from stack import SERVERS, Stack, image, temp_state_dir  # noqa: E402
+from stack.engine_api import Engine  # noqa: E402
+from stack.say import Say  # noqa: E402
 
 PROGRAM_S = 300  # one C program
 PYTEST_S = 2400  # one run of pytest
@@ -186,6 +188,14 @@ def stub_image() -> str:
     return done.stdout.split()[-1]
 
 
+def openclaw_image(ctx: Context, name: str) -> Counts:
+    """Made beside the first tests, so that those with the real OpenClaw need not wait for it."""
+    with open(ctx.logs / f"{name}.log".replace(" ", "-"), "w", encoding="utf-8") as log:
+        image.ensure(Engine(os.environ["DOCKER_HOST"]), image.default_name(), os.environ.get("OPENCLAW_PULL_FROM", ""),
+                     ctx.build / "image", Say(out=log))
+    return Counts(passed=1)
+
+
 # ---- pytest --------------------------------------------------------------------------------------
 
 def pytest(folder: str, variant: str = "release", *more: str, files: str = "") -> Callable[[Context, str], Counts]:
@@ -296,6 +306,7 @@ LANES: list[list[Group]] = [
         Group("static checks", static_checks, needs_engine=False),
     ],
     [
+        Group("OpenClaw's image", openclaw_image),
         Group("fuzz", fuzz, needs_engine=False),
     ],
 ]
