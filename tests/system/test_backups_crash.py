@@ -192,17 +192,21 @@ class Tried:
         self.journey.prune_stage()
         self.passed = self.look()
 
-    def look(self) -> dict[str, str]:
+    def look(self) -> dict[str, list[str]]:
+        """The stages that pass each point; one may stand there too many, since other tests' assistants may just then
+        be backed up before they go."""
         trace = self.folder / "trace"
-        found: dict[str, str] = {}
+        found: dict[str, list[str]] = {}
+        wait_until(lambda: not self.suite.sql("SELECT 1 FROM backup_jobs WHERE finished_at IS NULL"), 90 * SLOW,
+                   "nobody's backup is under way")
         for name, stage in self.journey.stages().items():
             if name in ("dump", "backup"):
                 restart(self.suite, {"ZAKI_FAULT_TRACE": str(trace), **(LATER if name == "dump" else QUICK)})
             trace.unlink(missing_ok=True)
             stage()
             self.journey.idle()
-            for point in trace.read_text().split():
-                found.setdefault(point, name)
+            for point in set(trace.read_text().split()):
+                found.setdefault(point, []).append(name)
         return found
 
     def arm(self, point: str) -> Path:
@@ -211,7 +215,7 @@ class Tried:
         return once
 
     def env(self, point: str) -> dict[str, str]:
-        return LATER if self.passed.get(point) == "drill" else QUICK
+        return LATER if self.passed.get(point, [""])[0] == "drill" else QUICK
 
     def reviver(self, point: str) -> Reviver:
         return Reviver(self.suite, "storage-backup", while_dead=lambda: settle(self.suite), env=self.env(point))
@@ -229,14 +233,16 @@ def tried(suite: Suite, record_testsuite_property: Callable[[str, object], None]
 @pytest.mark.parametrize("point", [p for p in POINTS if not p.startswith("erase")])
 def test_killed_at(tried: Tried, point: str) -> None:
     assert point in tried.passed, "no stage passes it"
-    stage = tried.passed[point]
     if point == "prune.delete":
         restart(tried.suite, {})
         tried.journey.prune_stage()
     once = tried.arm(point)
     with tried.reviver(point):
-        tried.journey.stages()[stage]()
-        tried.journey.promises()
+        for stage in tried.passed[point]:
+            tried.journey.stages()[stage]()
+            tried.journey.promises()
+            if once.exists():
+                break
     assert once.exists(), "it was not killed there"
     tried.rows.append((stage, point, "every listed backup restores; nothing half"))
 
