@@ -23,9 +23,7 @@ TESTS = PROJECT / "tests"
 sys.path.insert(0, str(PROJECT / "deploy" / "local"))
 
 # pylint: disable=wrong-import-position
-from stack import SERVERS, Stack, image, temp_state_dir  # noqa: E402
-from stack.engine_api import Engine  # noqa: E402
-from stack.say import Say  # noqa: E402
+from stack import SERVERS, Stack, temp_state_dir  # noqa: E402
 
 PROGRAM_S = 300  # one C program
 PYTEST_S = 2400  # one run of pytest
@@ -188,14 +186,6 @@ def stub_image() -> str:
     return done.stdout.split()[-1]
 
 
-def openclaw_image(ctx: Context, name: str) -> Counts:
-    """Made beside the first tests, so that those with the real OpenClaw need not wait for it."""
-    with open(ctx.logs / f"{name}.log".replace(" ", "-"), "w", encoding="utf-8") as log:
-        image.ensure(Engine(os.environ["DOCKER_HOST"]), image.default_name(), os.environ.get("OPENCLAW_PULL_FROM", ""),
-                     ctx.build / "image", Say(out=log))
-    return Counts(passed=1)
-
-
 # ---- pytest --------------------------------------------------------------------------------------
 
 def pytest(folder: str, variant: str = "release", *more: str, files: str = "") -> Callable[[Context, str], Counts]:
@@ -233,11 +223,11 @@ def static_checks(ctx: Context, name: str) -> Counts:
 
 
 def fuzz(ctx: Context, name: str) -> Counts:
-    """Every target for FUZZ_S seconds, two at once and behind the other lanes; a target that finds
+    """Every target for FUZZ_S seconds, three at once and behind the other lanes; a target that finds
     something leaves it in the corpus folder, from where it is tried first the next time."""
     targets = sorted(TESTS.glob("fuzz/fuzz_*.c"))
     total = Counts()
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with ThreadPoolExecutor(max_workers=3) as pool:
         for counts in pool.map(lambda source: fuzz_one(ctx, source.stem), targets):
             total.add(counts)
     return total if targets else total.fail(f"{name}: there are no targets")
@@ -275,8 +265,8 @@ def npm_tests(folder: str) -> Callable[[Context, str], Counts]:
     return run
 
 
-# Side by side: what runs in the first four lanes waits for servers and containers a lot; the others work
-# behind them.
+# Side by side: what runs in the first four lanes waits for servers and containers a lot; the last works behind
+# them.
 LANES: list[list[Group]] = [
     [
         Group("unit (asan)", c_tests("asan", "unit"), needs_engine=False),
@@ -304,9 +294,6 @@ LANES: list[list[Group]] = [
     ],
     [
         Group("static checks", static_checks, needs_engine=False),
-    ],
-    [
-        Group("OpenClaw's image", openclaw_image),
         Group("fuzz", fuzz, needs_engine=False),
     ],
 ]
