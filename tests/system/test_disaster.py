@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Iterator
@@ -50,6 +51,7 @@ def zakictl(*argv: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]
 def dump(suite: Suite) -> str:
     done = zakictl("backups", "dump", env={"ZAKICTL_NATS_URL": suite.env["ZAKICTL_NATS_URL"]})
     assert done.returncode == 0, done.stdout
+    time.sleep(1.1)  # a dump's name has its second: which of two in one is the newer is left to chance
     return str(suite.sql("SELECT id FROM platform_dumps WHERE status = 'done' ORDER BY created_at DESC LIMIT 1")[0]["id"])
 
 
@@ -82,6 +84,7 @@ def older_dump(suite: Suite) -> str:
                "no dump is under way")
     done = zakictl("migrate", env={"DATABASE_URL": suite.stack.database_url()})
     assert done.returncode == 0 and done.stdout.count("applied ") == undone, done.stdout
+    time.sleep(1.1)
     return str(made[0])
 
 
