@@ -6,7 +6,7 @@
     demo.py --private --image stub   the same with the small image that stands in for OpenClaw
 
 Telegram and the LLM are stand-ins (tests/fakes); where the stack runs without them they are put
-beside it. Prints each step with its time; the exit status is 1 where one fails.
+beside it for the while. Prints each step with its time; the exit status is 1 where one fails.
 """
 
 from __future__ import annotations
@@ -373,16 +373,28 @@ def read_env(file: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
-def running_stack(state: Path) -> dict[str, str]:
-    """Its addresses; the fakes are put beside it where it has none."""
+def stand_ins(state: Path, *off: str) -> bool:
+    """Puts the fakes beside the running stack, or back with "--off"; whether that went well."""
+    stack = [sys.executable, str(PROJECT / "deploy" / "local" / "stack.py"), "--state", str(state), "fakes", *off]
+    return subprocess.run(stack, check=False, stdout=subprocess.DEVNULL).returncode == 0
+
+
+@contextmanager
+def running_stack(state: Path) -> Iterator[dict[str, str]]:
+    """Its addresses. Where it has no fakes they are there for the while: whoever types a real bot token
+    afterwards means the real Telegram. Killed in between, they stay; `stack.py fakes --off` ends them."""
     env = read_env(state / "run.env")
-    if "TELEGRAM_FAKE_URL" not in env:
-        print("Putting stand-ins for Telegram and the LLM beside the running stack (stack.py fakes --off: back)")
-        stack = [sys.executable, str(PROJECT / "deploy" / "local" / "stack.py"), "--state", str(state), "fakes"]
-        if subprocess.run(stack, check=False).returncode:
+    if "TELEGRAM_FAKE_URL" in env:
+        yield env
+        return
+    print("Putting stand-ins for Telegram and the LLM beside the running stack", flush=True)
+    try:
+        if not stand_ins(state):
             raise Failed("the stand-ins could not be started")
-        env = read_env(state / "run.env")
-    return env
+        yield read_env(state / "run.env")
+    finally:
+        gone = stand_ins(state, "--off")
+        print("The stand-ins are away again" if gone else "The stand-ins are still there: stack.py fakes --off", flush=True)
 
 
 @contextmanager
@@ -419,7 +431,8 @@ def main() -> int:
         if args.private:
             with private_stack(args.image) as env:
                 return demo(env)
-        return demo(running_stack(args.state))
+        with running_stack(args.state) as env:
+            return demo(env)
     except (Failed, StackError) as e:
         print(f"\n{e}", file=sys.stderr)
         return 1
