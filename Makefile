@@ -131,7 +131,7 @@ deps-run:
 	@deploy/local/install run
 	@deploy/local/install build
 deps-test: deps-run
-	@deploy/local/install test
+	@deploy/local/install check test
 
 run: deps-run
 	@$(MAKE) --no-print-directory build

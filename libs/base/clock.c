@@ -63,3 +63,20 @@ void clock_sleep_ms(long long ms)
 	while (nanosleep(&left, &left) < 0 && errno == EINTR)
 		continue;
 }
+
+void clock_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+bool clock_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, long long until_ms)
+{
+	struct timespec until = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
+
+	return pthread_cond_timedwait(cond, lock, &until) != ETIMEDOUT;
+}

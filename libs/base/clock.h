@@ -1,6 +1,7 @@
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stdbool.h>
 
 /* Wall-clock time is unix milliseconds; spans are measured on the monotonic clock. Any thread. */
@@ -18,5 +19,15 @@ char *clock_text(long long unix_ms, char buf[CLOCK_TEXT_SIZE]);
 bool clock_text_is_valid(const char *text);
 
 void clock_sleep_ms(long long ms);
+
+/*
+ * A condition whose timed waits go by the monotonic clock: setting the machine's time neither
+ * lengthens nor ends one. Only such a condition may be given to clock_cond_wait().
+ */
+void clock_cond_init(pthread_cond_t *cond);
+
+/* With the lock held, until it is signalled (or wakes for nothing, as any condition may). False:
+ * clock_mono_ms() has reached until_ms. */
+bool clock_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, long long until_ms);
 
 #endif

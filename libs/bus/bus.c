@@ -179,7 +179,7 @@ int bus_open(const struct bus_opt *opt, struct bus **ret, struct err *e)
 	snprintf(b->service, sizeof(b->service), "%s", opt->service);
 	random_hex(8, b->instance_id);
 	pthread_mutex_init(&b->lock, NULL);
-	pthread_cond_init(&b->idle, NULL);
+	clock_cond_init(&b->idle);
 	if (connect_wait(b, opt, e) < 0) {
 		bus_close(b);
 		return -1;
@@ -207,15 +207,12 @@ static void drain_subs(struct bus *b)
 
 void bus_drain(struct bus *b)
 {
-	struct timespec until;
+	long long until_ms;
 
 	drain_subs(b);
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += BUS_DRAIN_MS / 1000;
+	until_ms = clock_mono_ms() + BUS_DRAIN_MS;
 	pthread_mutex_lock(&b->lock);
-	while (b->under_way + b->subs_live > 0 &&
-	       pthread_cond_timedwait(&b->idle, &b->lock, &until) == 0)
+	while (b->under_way + b->subs_live > 0 && clock_cond_wait(&b->idle, &b->lock, until_ms))
 		continue;
 	pthread_mutex_unlock(&b->lock);
 	if (bus_is_connected(b))

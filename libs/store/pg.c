@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 
@@ -29,16 +28,12 @@ int pg_pool_open(const char *url, const char *name, size_t size, struct pg_pool 
                  struct err *e)
 {
 	struct pg_pool *p = calloc(1, sizeof(*p));
-	pthread_condattr_t attr;
 
 	if (!p)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&p->freed, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&p->freed);
 
 	p->size = size;
 	p->url = strdup(url);
@@ -188,15 +183,13 @@ static void put_back(struct pg_conn *c)
 
 static struct pg_conn *take_idle(struct pg_pool *p)
 {
+	long long until_ms = clock_mono_ms() + PG_TAKE_MS;
 	struct pg_conn *c = NULL;
-	struct timespec until;
-	int r = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += PG_TAKE_MS / 1000;
 	pthread_mutex_lock(&p->lock);
-	while (p->idle_count == 0 && r != ETIMEDOUT)
-		r = pthread_cond_timedwait(&p->freed, &p->lock, &until);
+	while (p->idle_count == 0)
+		if (!clock_cond_wait(&p->freed, &p->lock, until_ms))
+			break;
 	if (p->idle_count > 0)
 		c = p->idle[--p->idle_count];
 	pthread_mutex_unlock(&p->lock);

@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 
-#include <errno.h>
 #include <pthread.h>
 
 #define REDIS_ARGS_MAX 160
@@ -134,15 +133,11 @@ static bool cut_url(struct redis *r)
 int redis_open(const char *url, size_t size, struct redis **ret, struct err *e)
 {
 	struct redis *r = calloc(1, sizeof(*r));
-	pthread_condattr_t attr;
 
 	if (!r)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	pthread_mutex_init(&r->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&r->freed, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&r->freed);
 
 	r->left = size;
 	r->text = strdup(url);
@@ -196,19 +191,17 @@ static void give(struct redis *r, struct redis_conn *c)
  * server is away, at most one caller gets past here, and *is_try tells it so. */
 static int take(struct redis *r, struct redis_conn **ret, bool *is_try, struct err *e)
 {
-	struct timespec until;
-	int waited = 0, result = 0;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += REDIS_WAIT_MS / 1000;
+	long long until_ms = clock_mono_ms() + REDIS_WAIT_MS;
+	int result = 0;
 
 	pthread_mutex_lock(&r->lock);
 	*is_try = r->is_away && !r->is_trying && clock_mono_ms() >= r->next_try_ms;
 	if (r->is_away && !*is_try) {
 		result = redis_conn_unavailable(e, "away since a moment ago");
 	} else {
-		while (r->idle_count == 0 && r->left == 0 && waited != ETIMEDOUT)
-			waited = pthread_cond_timedwait(&r->freed, &r->lock, &until);
+		while (r->idle_count == 0 && r->left == 0)
+			if (!clock_cond_wait(&r->freed, &r->lock, until_ms))
+				break;
 		*ret = NULL;
 		if (r->idle_count > 0)
 			*ret = r->idle[--r->idle_count];

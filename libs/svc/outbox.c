@@ -120,14 +120,12 @@ static int publish_batch(struct outbox *o, bool *ret_more, struct err *e)
 /* False: it is to end. */
 static bool wait_for_work(struct outbox *o, long long ms)
 {
-	long long until_ns = clock_mono_ns() + ms * 1000000;
-	struct timespec until = { .tv_sec = until_ns / 1000000000,
-		                  .tv_nsec = until_ns % 1000000000 };
+	long long until_ms = clock_mono_ms() + ms;
 	bool go_on;
 
 	pthread_mutex_lock(&o->lock);
 	while (!o->is_woken && !o->is_stopping)
-		if (pthread_cond_timedwait(&o->woken, &o->lock, &until) != 0)
+		if (!clock_cond_wait(&o->woken, &o->lock, until_ms))
 			break;
 	o->is_woken = false;
 	go_on = !o->is_stopping;
@@ -159,15 +157,11 @@ int outbox_start(enum outbox_table table, struct pg_pool *db, struct bus *bus, s
                  struct err *e)
 {
 	struct outbox *o = calloc(1, sizeof(*o));
-	pthread_condattr_t attr;
 
 	if (!o)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	pthread_mutex_init(&o->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&o->woken, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&o->woken);
 	o->sql = &sqls[table];
 	o->db = db;
 	o->bus = bus;

@@ -1,8 +1,8 @@
 #include "svc/ticker.h"
 
+#include "base/clock.h"
 #include "base/own.h"
 
-#include <errno.h>
 #include <pthread.h>
 
 struct ticker {
@@ -19,20 +19,13 @@ struct ticker {
 /* Until the period is over, or someone wakes it. False: the end. */
 static bool wait_turn(struct ticker *t)
 {
-	struct timespec until;
+	long long until_ms = clock_mono_ms() + t->period_ms;
 	bool go_on;
-	int r = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += t->period_ms / 1000;
-	until.tv_nsec += t->period_ms % 1000 * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
 	pthread_mutex_lock(&t->lock);
-	while (!t->is_woken && !t->is_stopping && r != ETIMEDOUT)
-		r = pthread_cond_timedwait(&t->woken, &t->lock, &until);
+	while (!t->is_woken && !t->is_stopping)
+		if (!clock_cond_wait(&t->woken, &t->lock, until_ms))
+			break;
 	go_on = t->is_woken || !t->is_stopping;
 	t->is_woken = false;
 	pthread_mutex_unlock(&t->lock);
@@ -53,7 +46,6 @@ int ticker_start(ticker_work *work, void *ctx, long long period_ms, struct ticke
                  struct err *e)
 {
 	struct ticker *t = calloc(1, sizeof(*t));
-	pthread_condattr_t attr;
 
 	if (!t)
 		return err_set(e, ERR_INTERNAL, "out of memory");
@@ -61,10 +53,7 @@ int ticker_start(ticker_work *work, void *ctx, long long period_ms, struct ticke
 	t->ctx = ctx;
 	t->period_ms = period_ms;
 	pthread_mutex_init(&t->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&t->woken, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&t->woken);
 	if (pthread_create(&t->thread, NULL, run, t) != 0) {
 		pthread_cond_destroy(&t->woken);
 		pthread_mutex_destroy(&t->lock);

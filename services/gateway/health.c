@@ -63,7 +63,7 @@ int health_new(struct app *app, struct health **ret, struct err *e)
 	if (!h)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	pthread_mutex_init(&h->lock, NULL);
-	pthread_cond_init(&h->done, NULL);
+	clock_cond_init(&h->done);
 	*ret = h;
 	return 0;
 }
@@ -76,17 +76,6 @@ void health_free(struct health *h)
 	pthread_mutex_destroy(&h->lock);
 	free(h->text);
 	free(h);
-}
-
-static void until_in(struct timespec *ts, long long ms)
-{
-	clock_gettime(CLOCK_REALTIME, ts);
-	ts->tv_sec += ms / 1000;
-	ts->tv_nsec += ms % 1000 * 1000000;
-	if (ts->tv_nsec >= 1000000000) {
-		ts->tv_sec++;
-		ts->tv_nsec -= 1000000000;
-	}
 }
 
 /* With the round's lock. Two that speak of the same part: it is up when both say so. */
@@ -196,20 +185,20 @@ static void start(struct app *app, struct round *r, size_t index)
 static struct round *ask_all(struct app *app)
 {
 	struct round *r = calloc(1, sizeof(*r));
-	struct timespec until;
+	long long until_ms;
 
 	if (!r)
 		return NULL;
 	pthread_mutex_init(&r->lock, NULL);
-	pthread_cond_init(&r->done, NULL);
+	clock_cond_init(&r->done);
 	r->holders = 1;
 
-	until_in(&until, HEALTH_WAIT_MS);
+	until_ms = clock_mono_ms() + HEALTH_WAIT_MS;
 	pthread_mutex_lock(&r->lock);
 	put(r, "bus", bus_is_connected(app->bus), "not connected");
 	for (size_t i = 0; i < ASKED; i++)
 		start(app, r, i);
-	while (r->pending > 0 && pthread_cond_timedwait(&r->done, &r->lock, &until) == 0)
+	while (r->pending > 0 && clock_cond_wait(&r->done, &r->lock, until_ms))
 		continue;
 	for (size_t i = 0; i < ASKED; i++)
 		if (!r->is_answered[i])
@@ -300,17 +289,15 @@ static void refresh(struct health *h, struct app *app)
 int health_answer(struct app *app, char **ret)
 {
 	struct health *h = app->health;
-	struct timespec until;
+	long long until_ms = clock_mono_ms() + HEALTH_WAIT_MS + WAIT_MORE;
 	int status;
 
-	until_in(&until, HEALTH_WAIT_MS + WAIT_MORE);
 	pthread_mutex_lock(&h->lock);
 	if (!h->made_ms || clock_mono_ms() - h->made_ms > HEALTH_FRESH_MS) {
 		if (!h->is_asking)
 			refresh(h, app);
 		else
-			while (h->is_asking &&
-			       pthread_cond_timedwait(&h->done, &h->lock, &until) == 0)
+			while (h->is_asking && clock_cond_wait(&h->done, &h->lock, until_ms))
 				continue;
 	}
 	status = h->status ? h->status : 503;

@@ -322,20 +322,18 @@ int http_start(struct app *app, struct http **ret, struct err *e)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	h->app = app;
 	pthread_mutex_init(&h->lock, NULL);
-	pthread_cond_init(&h->idle, NULL);
+	clock_cond_init(&h->idle);
 	*ret = h;
 	return listen_on(h, e);
 }
 
 void http_quiesce(struct http *h)
 {
-	struct timespec until;
+	long long until_ms = clock_mono_ms() + QUIESCE_MS;
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += QUIESCE_MS / 1000;
 	pthread_mutex_lock(&h->lock);
 	h->is_closing = true;
-	while (h->requests > 0 && pthread_cond_timedwait(&h->idle, &h->lock, &until) == 0)
+	while (h->requests > 0 && clock_cond_wait(&h->idle, &h->lock, until_ms))
 		continue;
 	pthread_mutex_unlock(&h->lock);
 	/* It cuts answers that are being written: all are. */

@@ -60,12 +60,11 @@ static void on_loop(struct ws_beat *b, void (*run)(struct ws *w, struct ws_task 
 static bool nap(struct ws_beat *b)
 {
 	long long at = clock_mono_ms() + WS_BEAT_MS;
-	struct timespec until = { .tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000 };
 	bool go_on;
 
 	pthread_mutex_lock(&b->lock);
 	while (!b->is_stopping)
-		if (pthread_cond_timedwait(&b->woken, &b->lock, &until) != 0)
+		if (!clock_cond_wait(&b->woken, &b->lock, at))
 			break;
 	go_on = !b->is_stopping;
 	pthread_mutex_unlock(&b->lock);
@@ -101,16 +100,12 @@ static void *run(void *ctx)
 int ws_beat_start(struct ws *w, struct ws_beat **ret, struct err *e)
 {
 	struct ws_beat *b = calloc(1, sizeof(*b));
-	pthread_condattr_t attr;
 
 	if (!b)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	b->ws = w;
 	pthread_mutex_init(&b->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&b->woken, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&b->woken);
 	if (pthread_create(&b->thread, NULL, run, b) != 0) {
 		pthread_cond_destroy(&b->woken);
 		pthread_mutex_destroy(&b->lock);

@@ -26,12 +26,11 @@ struct keeper {
 static bool nap(struct keeper *k, long long ms)
 {
 	long long at = clock_mono_ms() + ms;
-	struct timespec until = { .tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000 };
 	bool go_on;
 
 	pthread_mutex_lock(&k->lock);
 	while (!k->is_stopping)
-		if (pthread_cond_timedwait(&k->stopping, &k->lock, &until) != 0)
+		if (!clock_cond_wait(&k->stopping, &k->lock, at))
 			break;
 	go_on = !k->is_stopping;
 	pthread_mutex_unlock(&k->lock);
@@ -85,15 +84,11 @@ static void *run(void *ctx)
 int keeper_start(struct app *app, struct keeper **ret, struct err *e)
 {
 	struct keeper *k = calloc(1, sizeof(*k));
-	pthread_condattr_t attr;
 
 	if (!k)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	pthread_mutex_init(&k->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&k->stopping, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&k->stopping);
 	k->app = app;
 	if (pthread_create(&k->thread, NULL, run, k) != 0) {
 		free(k);

@@ -220,12 +220,10 @@ static bool wait_for_news(struct reconciler *r, bool has_more)
 	pthread_mutex_lock(&r->lock);
 	while (!r->is_stopping && !r->is_woken && !r->poke_count && !r->is_poked_all) {
 		bool has_room = r->busy_count + r->queue_count < RECONCILE_WORKERS;
-		long long at = r->next_due_ms;
-		struct timespec until = { .tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000 };
 
-		if ((has_more && has_room) || clock_mono_ms() >= at)
+		if ((has_more && has_room) || clock_mono_ms() >= r->next_due_ms)
 			break;
-		pthread_cond_timedwait(&r->has_news, &r->lock, &until);
+		(void)clock_cond_wait(&r->has_news, &r->lock, r->next_due_ms);
 	}
 	go_on = !r->is_stopping;
 	pthread_mutex_unlock(&r->lock);
@@ -282,16 +280,12 @@ static int workers_start(struct reconciler *r, struct err *e)
 int reconcile_start(struct app *app, struct reconciler **ret, struct err *e)
 {
 	struct reconciler *r = calloc(1, sizeof(*r));
-	pthread_condattr_t attr;
 
 	if (!r)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->has_work, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&r->has_news, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&r->has_news);
 	r->app = app;
 	r->is_poked_all = true; /* much may have happened while nobody looked */
 	if (workers_start(r, e) < 0) {

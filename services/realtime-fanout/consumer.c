@@ -7,7 +7,6 @@
 #include "lease.h"
 #include "pull.h"
 
-#include <errno.h>
 #include <pthread.h>
 
 #define FETCH_MS    500 /* how long one look at the stream waits; so long does a stop take */
@@ -49,17 +48,10 @@ static bool is_stopping(struct consumer *c)
 
 static void wait_ms(struct consumer *c, int ms)
 {
-	struct timespec until;
+	long long until_ms = clock_mono_ms() + ms;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += ms % 1000 * 1000000L;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
 	pthread_mutex_lock(&c->lock);
-	while (!c->is_stopping && pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
+	while (!c->is_stopping && clock_cond_wait(&c->wake, &c->lock, until_ms))
 		continue;
 	pthread_mutex_unlock(&c->lock);
 }
@@ -230,16 +222,11 @@ static void consumer_free(struct consumer *c)
 
 static int consumer_init(struct consumer *c, const struct consumer_opt *opt, struct err *e)
 {
-	pthread_condattr_t attr;
-
 	c->conn = opt->conn;
 	c->redis = opt->redis;
 	snprintf(c->me, sizeof(c->me), "%s", opt->me);
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&c->wake, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&c->wake);
 	if (natsStatistics_Create(&c->stats) != NATS_OK)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	return outbox_new(c->conn.bus, &c->outbox, e);

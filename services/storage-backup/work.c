@@ -83,14 +83,12 @@ static void beat(void *ctx)
 /* False: it is to end. */
 static bool wait_for_work(struct work *w, long long ms)
 {
-	long long until_ns = clock_mono_ns() + ms * 1000000;
-	struct timespec until = { .tv_sec = until_ns / 1000000000,
-		                  .tv_nsec = until_ns % 1000000000 };
+	long long until_ms = clock_mono_ms() + ms;
 	bool go_on;
 
 	pthread_mutex_lock(&w->lock);
 	while (!w->is_woken && !w->is_stopping)
-		if (pthread_cond_timedwait(&w->has_news, &w->lock, &until) != 0)
+		if (!clock_cond_wait(&w->has_news, &w->lock, until_ms))
 			break;
 	w->is_woken = false;
 	go_on = !w->is_stopping;
@@ -308,16 +306,12 @@ static void *worker(void *ctx)
 int work_start(struct app *app, struct work **ret, struct err *e)
 {
 	struct work *w = calloc(1, sizeof(*w));
-	pthread_condattr_t attr;
 
 	if (!w)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&w->has_news, &attr);
+	clock_cond_init(&w->has_news);
 	pthread_cond_init(&w->has_room, NULL);
-	pthread_condattr_destroy(&attr);
 	w->app = app;
 	w->beat_ms = clock_mono_ms();
 	*ret = w; /* before the workers ask for it; work_stop() takes a half-started one */

@@ -172,7 +172,11 @@ def nothing_tried(suite: Suite) -> bool:
 
 def test_a_drill_starts_the_assistant_from_what_it_restored(kept: Kept, suite: Suite) -> None:
     """Without a network, so that it polls no bot, and never beside another trial."""
+    steer = suite.data(kept.person.id, kept.id, ".openclaw", "stub.json")
+    steer.write_text('{"ready_ms": 2000}')  # long enough to be looked at
+    os.chown(steer, 1000, 1000)
     made = kept.backup()
+    steer.unlink()
     with suite.socket(kept.person.access_token) as ws:
         ws.subscribe(f"instance.{kept.id}")
         suite.sql("UPDATE backup_targets SET next_drill_at = now() - interval '1 s' WHERE instance_id = %s", kept.id)

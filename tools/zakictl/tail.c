@@ -8,7 +8,6 @@
 #include "base/json.h"
 #include "base/own.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <sodium.h>
 
@@ -127,14 +126,12 @@ static void on_message(natsConnection *conn, natsSubscription *sub, natsMsg *msg
 /* Until --count messages were seen or --for seconds are over; without either for ever. */
 static void wait_for_end(struct tail *t)
 {
-	struct timespec until;
-	int r = 0;
+	long long until_ms = clock_mono_ms() + (t->for_s ? t->for_s : NUMBER_MAX) * 1000LL;
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += t->for_s ? t->for_s : NUMBER_MAX;
 	pthread_mutex_lock(&t->lock);
-	while (r != ETIMEDOUT && (t->count_max == 0 || t->seen < t->count_max))
-		r = pthread_cond_timedwait(&t->done, &t->lock, &until);
+	while (t->count_max == 0 || t->seen < t->count_max)
+		if (!clock_cond_wait(&t->done, &t->lock, until_ms))
+			break;
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -158,11 +155,11 @@ static int watch_all(struct tail *t, struct watch *w, struct err *e)
 
 static int run(int argc, char **argv, struct err *e)
 {
-	static struct tail t = { .lock = PTHREAD_MUTEX_INITIALIZER,
-		                 .done = PTHREAD_COND_INITIALIZER };
+	static struct tail t = { .lock = PTHREAD_MUTEX_INITIALIZER };
 	struct watch w = { 0 };
 	int r;
 
+	clock_cond_init(&t.done);
 	if (options(&t, argc, argv, e) < 0 || watch_open(&w, e) < 0)
 		return -1;
 	r = watch_all(&t, &w, e);

@@ -46,16 +46,12 @@ static void on_ask(struct links *l, struct task *t)
 static struct conn_ask *ask_new(const struct link_ask *ask, struct err *e)
 {
 	struct conn_ask *a = calloc(1, sizeof(*a));
-	pthread_condattr_t attr;
 
 	if (!a) {
 		err_set(e, ERR_INTERNAL, "out of memory");
 		return NULL;
 	}
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&a->done, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&a->done);
 	snprintf(a->instance_id, sizeof(a->instance_id), "%s", ask->instance_id);
 	random_hex(8, a->id);
 	a->due_ms = clock_mono_ms() + ask->timeout_ms;
@@ -70,12 +66,11 @@ static struct conn_ask *ask_new(const struct link_ask *ask, struct err *e)
 static bool ask_wait(struct links *l, struct conn_ask *a)
 {
 	long long at = a->due_ms + 1000;
-	struct timespec until = { .tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000 };
 	bool is_done;
 
 	pthread_mutex_lock(&l->lock);
 	while (!a->is_done)
-		if (pthread_cond_timedwait(&a->done, &l->lock, &until) != 0)
+		if (!clock_cond_wait(&a->done, &l->lock, at))
 			break;
 	is_done = a->is_done;
 	a->is_left = !is_done;

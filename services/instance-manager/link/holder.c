@@ -265,12 +265,11 @@ static int round_run(struct holder *h, struct err *e)
 static bool nap(struct holder *h)
 {
 	long long at = clock_mono_ms() + ROUND_MS;
-	struct timespec until = { .tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000 };
 	bool go_on;
 
 	pthread_mutex_lock(&h->lock);
 	while (!h->is_stopping && !h->is_woken)
-		if (pthread_cond_timedwait(&h->woken, &h->lock, &until) != 0)
+		if (!clock_cond_wait(&h->woken, &h->lock, at))
 			break;
 	h->is_woken = false;
 	go_on = !h->is_stopping;
@@ -297,15 +296,11 @@ static void *run(void *ctx)
 int holder_start(struct app *app, struct holder **ret, struct err *e)
 {
 	struct holder *h = calloc(1, sizeof(*h));
-	pthread_condattr_t attr;
 
 	if (!h)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	pthread_mutex_init(&h->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&h->woken, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&h->woken);
 	h->app = app;
 	if (pthread_create(&h->thread, NULL, run, h) != 0) {
 		free(h);

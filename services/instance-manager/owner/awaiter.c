@@ -224,12 +224,11 @@ static long long run_once(struct awaiter *w)
 static bool nap(struct awaiter *w, unsigned wakes, long long ms)
 {
 	long long at = clock_mono_ms() + ms;
-	struct timespec until = { .tv_sec = at / 1000, .tv_nsec = at % 1000 * 1000000 };
 	bool go_on;
 
 	pthread_mutex_lock(&w->lock);
 	while (!w->is_stopping && w->wakes == wakes)
-		if (pthread_cond_timedwait(&w->woken, &w->lock, &until) != 0)
+		if (!clock_cond_wait(&w->woken, &w->lock, at))
 			break;
 	go_on = !w->is_stopping;
 	pthread_mutex_unlock(&w->lock);
@@ -264,15 +263,11 @@ static void *run(void *ctx)
 int awaiter_start(struct app *app, struct awaiter **ret, struct err *e)
 {
 	struct awaiter *w = calloc(1, sizeof(*w));
-	pthread_condattr_t attr;
 
 	if (!w)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&w->woken, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&w->woken);
 	w->app = app;
 	*ret = w;
 	for (; w->thread_count < AWAITER_THREADS; w->thread_count++)

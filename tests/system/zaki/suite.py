@@ -55,7 +55,6 @@ SETTINGS = {
     "LOG_LEVEL": "debug",  # the search for secrets reads every line there can be
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=23",
     "UBSAN_OPTIONS": "print_stacktrace=1",
-    "TSAN_OPTIONS": f"exitcode=66:second_deadlock_stack=1:suppressions={PROJECT}/tests/run/tsan.supp",
 }
 
 
@@ -85,8 +84,12 @@ class Suite:
                  parts: tuple[str, ...] = (*SERVERS, "engine", *DAEMONS), bin_dir: Path = BIN) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="zaki-system-"))
         self.folder.chmod(0o755)  # the daemons run as users of their own
+        # Read by them, who can't enter the project where it lies in somebody's home.
+        known = shutil.copy(PROJECT / "tests" / "run" / "tsan.supp", self.folder)
+        Path(known).chmod(0o644)
         self.network = f"{self.folder.name}"
-        values = {**SETTINGS, "INSTANCE_NETWORK": self.network, **(settings or {})}
+        values = {**SETTINGS, "INSTANCE_NETWORK": self.network,
+                  "TSAN_OPTIONS": f"exitcode=66:second_deadlock_stack=1:suppressions={known}", **(settings or {})}
         if "instance-manager" in parts:
             values["OPENCLAW_IMAGE"] = image or stub_image()
         if os.environ.get("DOCKER_HOST"):

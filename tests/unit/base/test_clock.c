@@ -87,6 +87,43 @@ static void now_is_in_order(void **state)
 	assert_true(clock_text_is_valid(clock_text(wall, buf)));
 }
 
+struct bell {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+};
+
+static void *ring(void *ctx)
+{
+	struct bell *b = ctx;
+
+	pthread_mutex_lock(&b->lock); /* there is none before the other one waits */
+	pthread_cond_signal(&b->cond);
+	pthread_mutex_unlock(&b->lock);
+	return NULL;
+}
+
+/* A condition of the wall clock would take such a moment, seconds after the machine's start, for long past. */
+static void a_wait_goes_by_the_monotonic_clock(void **state)
+{
+	struct bell b = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	long long begin = clock_mono_ms();
+	pthread_t thread;
+
+	(void)state;
+	clock_cond_init(&b.cond);
+	pthread_mutex_lock(&b.lock);
+	while (clock_cond_wait(&b.cond, &b.lock, begin + 30))
+		continue;
+	assert_true(clock_mono_ms() >= begin + 30);
+	assert_false(clock_cond_wait(&b.cond, &b.lock, begin)); /* over already */
+	assert_int_equal(pthread_create(&thread, NULL, ring, &b), 0);
+	assert_true(clock_cond_wait(&b.cond, &b.lock, begin + 60000));
+	assert_true(clock_mono_ms() < begin + 60000);
+	pthread_mutex_unlock(&b.lock);
+	pthread_join(thread, NULL);
+	pthread_cond_destroy(&b.cond);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -94,6 +131,7 @@ int main(void)
 		cmocka_unit_test(only_that_form_is_taken),
 		cmocka_unit_test(a_time_out_of_range_is_still_one),
 		cmocka_unit_test(now_is_in_order),
+		cmocka_unit_test(a_wait_goes_by_the_monotonic_clock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
