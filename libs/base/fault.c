@@ -4,6 +4,7 @@ void (*fault_hook)(const char *name);
 
 #ifdef ZAKI_FAULTS
 
+#include "base/clock.h"
 #include "base/own.h"
 
 #include <errno.h>
@@ -27,6 +28,15 @@ long long fault_later_ms(void)
 	const char *seconds = getenv("ZAKI_FAULT_LATER_S");
 
 	return seconds ? strtoll(seconds, NULL, 10) * 1000 : 0;
+}
+
+void fault_delay(const char *name)
+{
+	const char *set = getenv("ZAKI_FAULT_DELAY");
+	size_t len = strlen(name);
+
+	if (set && strncmp(set, name, len) == 0 && set[len] == '=')
+		clock_sleep_ms((int)strtol(set + len + 1, NULL, 10));
 }
 
 void fault_point(const char *name)

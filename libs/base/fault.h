@@ -9,6 +9,9 @@
  * added as a line, so that a test can find out which there are. Only builds with -DZAKI_FAULTS have
  * it: a release build has no such switch.
  *
+ * fault_delay("replay.message") waits where the environment says ZAKI_FAULT_DELAY=replay.message=MS: a
+ * machine that has too much to do, made to order.
+ *
  * fault_hook, where a test of this process has set it, is called at each point first, on the thread
  * that passes it: it may change what the code there relies on.
  */
@@ -17,6 +20,7 @@ extern void (*fault_hook)(const char *name);
 /* Milliseconds by which ZAKI_FAULT_LATER_S, seconds, puts on a clock that goes by days. */
 #ifdef ZAKI_FAULTS
 void fault_point(const char *name);
+void fault_delay(const char *name);
 long long fault_later_ms(void);
 #else
 static inline long long fault_later_ms(void)
@@ -25,6 +29,11 @@ static inline long long fault_later_ms(void)
 }
 
 static inline void fault_point(const char *name)
+{
+	(void)name;
+}
+
+static inline void fault_delay(const char *name)
 {
 	(void)name;
 }

@@ -47,9 +47,10 @@ void bus_trace_begin(struct bus_ctx *ctx);
 void bus_trace_of(natsMsg *msg, char ret[BUS_TRACE_SIZE]);
 
 struct call {
-	void *app;          /* what was given to bus_serve() */
-	struct bus *bus;    /* for calls and events of the handler's own */
-	struct bus_ctx ctx; /* already authenticated; not yet authorised */
+	void *app;             /* what was given to bus_serve() */
+	struct bus *bus;       /* for calls and events of the handler's own */
+	struct bus_ctx ctx;    /* already authenticated; not yet authorised */
+	long long deadline_ms; /* unix ms: nobody waits for the answer any more; 0: not known */
 	const struct subject *subject;
 	struct arena arena;                /* freed when the handler has answered */
 	const void *in;                    /* use CALL_IN() */

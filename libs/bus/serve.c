@@ -187,12 +187,12 @@ void bus_work(void *item)
 	struct call c = { .app = w->bus->served->app,
 		          .bus = w->bus,
 		          .subject = &subjects[w->route->subject] };
-	long long start_ns = clock_mono_ns(), deadline_ms = 0, spent_ns;
+	long long start_ns = clock_mono_ns(), spent_ns;
 	struct err e = ERR_INIT;
 
 	arena_init(&c.arena, BUS_ARENA_LIMIT);
-	if (bus_ctx_from_headers(w->msg, &c.ctx, &deadline_ms, &e) == 0 && deadline_ms &&
-	    clock_now_ms() > deadline_ms) {
+	if (bus_ctx_from_headers(w->msg, &c.ctx, &c.deadline_ms, &e) == 0 && c.deadline_ms &&
+	    clock_now_ms() > c.deadline_ms) {
 		/* Whoever asked has been told TIMEOUT by now: nothing is done behind their back. */
 		err_set(&e, ERR_TIMEOUT, "came past its deadline and was dropped");
 		metric_add(METRIC_CALLS_LATE, 1);
