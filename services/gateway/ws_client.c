@@ -194,6 +194,15 @@ void ws_client_send_event(struct ws_client *c, struct ws_text *t)
 		                "too slow: come back with your last position");
 }
 
+void ws_client_keep_up(struct ws_client *c)
+{
+	if (is_open(c) && c->queued_bytes > WS_QUEUE_BYTES_MAX)
+		(void)ws_client_flush(c);
+	if (c->queued_bytes > WS_QUEUE_BYTES_MAX)
+		ws_client_close(c, WS_CLOSE_TRY_LATER,
+		                "too slow: come back with your last position");
+}
+
 void ws_client_send_frame(struct ws_client *c, const struct ws_frame_out *f)
 {
 	ws_client_send(c, ws_text_frame(f));

@@ -114,6 +114,8 @@ void ws_client_drop(struct ws_client *c);
 /* Queues it. Takes t; NULL, out of memory, cuts. */
 void ws_client_send(struct ws_client *c, struct ws_text *t);
 void ws_client_send_event(struct ws_client *c, struct ws_text *t);
+/* Before it is sent what it missed: cut where it has not taken what came before. */
+void ws_client_keep_up(struct ws_client *c);
 void ws_client_send_frame(struct ws_client *c, const struct ws_frame_out *f);
 /* An error frame. */
 void ws_client_send_error(struct ws_client *c, const char *topic, const char *trace_id,

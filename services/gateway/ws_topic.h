@@ -13,6 +13,7 @@ struct ws_topic {
 	bool is_releasing;    /* until nothing of that can happen any more: */
 	long long settled_ms; /* monotonic; 0: an answer is waited for */
 	bool must_resume, is_resuming;
+	unsigned refusals; /* times that it was said not to be there, one after the other */
 	long long idle_ms; /* monotonic; since when nobody listens, or when to try again */
 };
 

@@ -1,14 +1,17 @@
 #include "ws_topics.h"
 
 #include "base/clock.h"
-#include "base/json.h"
 #include "ws_call.h"
+#include "ws_told.h"
 #include "ws_topic.h"
 
 #define QUIET_BYTES 65536 /* a client that waits for no more than this has its next turn */
 #define RETRY_MS    1000
 #define SETTLE_MS   3000 /* after it was given up, a call has been dropped or is done with */
 #define RESUMES_MAX 64   /* topics resumed at once */
+
+/* So often is a topic that clients had asked for again after it was said not to be there. */
+#define REFUSALS_MAX 5
 
 struct ws_topics {
 	struct ws *ws;
@@ -250,88 +253,6 @@ void ws_topics_listen(struct ws_topics *t)
 
 /* ---- answers ----------------------------------------------------------------------------------- */
 
-/* Who hears what was missed: one, or all of the topic that resume and have what came up to since. One
- * that has less came to it after the question. */
-struct audience {
-	struct ws_sub *only;
-	struct ws_topic *topic;
-	struct ws_position since;
-};
-
-static bool is_among(const struct audience *to, const struct ws_sub *s)
-{
-	return s->state == SUB_RESUMING && ws_position_covers(&s->last, &to->since);
-}
-
-static void replay_to(struct ws_sub *s, const struct ws_position *at, struct ws_text *text)
-{
-	if (text)
-		ws_sub_replay(s, at, text);
-	else
-		ws_client_send(s->client, NULL); /* out of memory: nothing follows what it lacks */
-}
-
-static void replay_one(const cJSON *frame, const struct audience *to)
-{
-	const char *position = json_text(frame, "position");
-	OWN(json_text) char *printed = cJSON_PrintUnformatted(frame);
-	OWN(ws_text) struct ws_text *text = NULL;
-	struct ws_position at;
-
-	if (!position || !ws_position_parse(position, &at))
-		return;
-	text = printed ? ws_text_new(printed, strlen(printed)) : NULL;
-	if (to->only) {
-		replay_to(to->only, &at, text);
-		return;
-	}
-	for (struct ws_sub *s = to->topic->subs; s; s = s->next)
-		if (is_among(to, s))
-			replay_to(s, &at, text);
-}
-
-/* Frames that were missed, in order. */
-static void replay(const cJSON *events, const struct audience *to)
-{
-	const cJSON *frame;
-
-	cJSON_ArrayForEach(frame, events)
-		replay_one(frame, to);
-}
-
-/* The state as of the answer; and where what came before it cannot be told, that. */
-static void send_state(struct ws_sub *s, const struct ws_call *call, const char *since)
-{
-	struct ws_frame_out f = { .event = "subscribed",
-		                  .topic = s->topic->name,
-		                  .position = call->reply.position,
-		                  .trace_id = s->trace_id,
-		                  .data = call->reply.state };
-
-	ws_client_send_frame(s->client, &f);
-	if (!call->reply.resync)
-		return;
-	f.event = "resync";
-	f.data = NULL;
-	f.since = since;
-	ws_client_send_frame(s->client, &f);
-	s->last = (struct ws_position){ "", 0 };
-}
-
-/* What an answer without an error says; what cannot be understood is none. *ret_events stays NULL where
- * there is none to tell. */
-static bool answer_read(struct ws_call *call, struct ws_position *ret_at, cJSON **ret_events)
-{
-	const char *events = call->reply.events;
-
-	if (call->err.code != ERR_NONE)
-		return false;
-	if (!ws_position_parse(call->reply.position, ret_at))
-		return err_set(&call->err, ERR_INTERNAL, "no position in the answer") == 0;
-	return call->reply.resync || !events ||
-	       json_parse(events, strlen(events), ret_events, &call->err) == 0;
-}
-
 /* Whether what the call registered holds: nothing may have been missed since it was asked for. Else an
  * event may be missing between its answer and what comes now. */
 static bool is_believed(const struct ws_topics *t, const struct ws_call *call)
@@ -339,39 +260,83 @@ static bool is_believed(const struct ws_topics *t, const struct ws_call *call)
 	return !t->is_deaf && call->losses == t->losses;
 }
 
+/* It is gone; the last of its events said so. */
+static void end_sub(struct ws_sub *s, const char *trace_id)
+{
+	say(s->client, "unsubscribed", s->topic->name, trace_id);
+	ws_sub_free(s);
+}
+
+/* What is held follows; but first what is missing before it. */
+static void take_up(const struct ws_topics *t, struct ws_sub *s, const struct ws_call *call,
+                    const struct ws_told *told)
+{
+	ws_sub_has(s, &told->upto);
+	if (is_believed(t, call) && !told->is_part)
+		ws_sub_go_live(s);
+	else
+		resume_later(s);
+}
+
 static void on_subscribed(struct ws_topics *t, struct ws_topic *topic, struct ws_call *call)
 {
 	struct ws_sub *s = ws_sub_find(call->client, call->topic);
-	const struct audience only = { .only = s };
-	OWN(json) cJSON *events = NULL;
-	struct ws_position at;
+	const struct ws_audience only = { .only = s };
+	OWN(ws_told) struct ws_told told = { 0 };
 
 	topic->calls--;
 	call->client->is_subscribing = false;
 	/* A time-out leaves open whether it was heard. */
 	topic->is_registered |= call->err.code == ERR_NONE || err_http(call->err.code) >= 500;
 	if (s && s->state == SUB_CALLING) {
-		if (answer_read(call, &at, &events)) {
-			send_state(s, call, s->since);
-			replay(events, &only);
-			ws_sub_has(s, &at);
-			if (is_believed(t, call))
-				ws_sub_go_live(s);
-			else
-				resume_later(s);
-		} else {
+		if (!ws_told_read(call, &told)) {
 			ws_client_send_error(s->client, call->topic, s->trace_id, &call->err);
 			ws_sub_free(s);
+		} else if (call->reply.over) {
+			ws_told_replay(&told, &only);
+			end_sub(s, s->trace_id);
+		} else {
+			ws_told_state(s, call, s->since);
+			ws_told_replay(&told, &only);
+			take_up(t, s, call, &told);
 		}
 	}
 	ws_topics_go_on(t, call->client);
 }
 
+/* An answer that is none: asked again. Also where the topic is said not to be there: that it has ended
+ * may be on its way to the stream. */
+static bool is_asked_again(struct ws_topic *topic, const struct ws_call *call)
+{
+	if (call->err.code == ERR_NONE ||
+	    (call->err.code == ERR_NOT_FOUND && ++topic->refusals == REFUSALS_MAX)) {
+		topic->refusals = 0;
+		return false;
+	}
+	topic->must_resume = true;
+	topic->idle_ms = clock_mono_ms() + RETRY_MS;
+	return true;
+}
+
+static void resumed(const struct ws_topics *t, struct ws_sub *s, const struct ws_call *call,
+                    const struct ws_told *told)
+{
+	if (call->err.code != ERR_NONE) {
+		ws_client_send_error(s->client, call->topic, call->ctx.trace_id, &call->err);
+		ws_sub_free(s);
+	} else if (call->reply.over) {
+		end_sub(s, call->ctx.trace_id);
+	} else {
+		if (call->reply.resync)
+			ws_told_state(s, call, call->since);
+		take_up(t, s, call, told);
+	}
+}
+
 static void on_resumed(struct ws_topics *t, struct ws_topic *topic, struct ws_call *call)
 {
-	struct audience all = { .topic = topic };
-	OWN(json) cJSON *events = NULL;
-	struct ws_position at;
+	struct ws_audience all = { .topic = topic, .user_id = call->ctx.user_id };
+	OWN(ws_told) struct ws_told told = { 0 };
 	struct ws_sub *s, *next;
 
 	topic->is_resuming = false;
@@ -380,27 +345,19 @@ static void on_resumed(struct ws_topics *t, struct ws_topic *topic, struct ws_ca
 		topic->must_resume = true;
 		return;
 	}
-	if (!answer_read(call, &at, &events) && call->err.code != ERR_NOT_FOUND) {
-		topic->must_resume = true;
-		topic->idle_ms = clock_mono_ms() + RETRY_MS;
+	(void)ws_told_read(call, &told);
+	if (is_asked_again(topic, call))
 		return;
-	}
-	replay(events, &all);
+	for (s = topic->subs; s; s = s->next)
+		if (ws_audience_has(&all, s))
+			ws_client_keep_up(s->client);
+	ws_told_replay(&told, &all);
 	for (s = topic->subs; s; s = next) {
 		next = s->next;
-		topic->must_resume |= s->state == SUB_RESUMING && !is_among(&all, s);
-		if (!is_among(&all, s))
-			continue;
-		if (call->err.code != ERR_NONE) {
-			ws_client_send_error(s->client, call->topic, call->ctx.trace_id,
-			                     &call->err);
-			ws_sub_free(s);
-			continue;
-		}
-		if (call->reply.resync)
-			send_state(s, call, call->since);
-		ws_sub_has(s, &at);
-		ws_sub_go_live(s);
+		if (ws_audience_has(&all, s))
+			resumed(t, s, call, &told);
+		else
+			topic->must_resume |= s->state == SUB_RESUMING;
 	}
 }
 

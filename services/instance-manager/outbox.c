@@ -78,7 +78,7 @@ int outbox_add_upgraded(struct pg_conn *c, const struct instance *i, struct err 
 
 int outbox_add_deleted(struct pg_conn *c, const struct instance *i, struct err *e)
 {
-	struct instance_deleted_evt ev = { .instance_id = i->id };
+	struct instance_deleted_evt ev = { .instance_id = i->id, .user_id = i->user_id };
 
 	return outbox_tell(c, SUBJ_EVT_INSTANCE_DELETED, i->id, i->trace_id, &ev, e);
 }

@@ -1,5 +1,6 @@
 #include "app.h"
 
+#include "ended.h"
 #include "interest.h"
 #include "replay.h"
 #include "stream.h"
@@ -66,6 +67,55 @@ static int subscribe(struct call *c, const struct topic *topic, const char *gate
 	return state_read(c, topic, &out->state, e);
 }
 
+static int position_set(struct call *c, const struct position *p, const char **ret, struct err *e)
+{
+	char text[POSITION_TEXT_SIZE];
+
+	position_text(p, text);
+	*ret = arena_strdup(&c->arena, text);
+	return *ret ? 0 : err_set(e, ERR_INTERNAL, "out of memory");
+}
+
+/* What was missed of a topic that is there. */
+static int missed(struct call *c, const struct replay_ask *ask, struct err *e)
+{
+	struct rt_subscribed *out = CALL_OUT(c, rt_subscribed);
+	struct replayed r;
+
+	if (replay(ask, &c->arena, &r, e) < 0)
+		return -1;
+	out->events = r.events;
+	out->resync = !r.events;
+	return r.is_part ? position_set(c, &r.upto, &out->upto, e) : 0;
+}
+
+/*
+ * Whoever comes back for a topic that was theirs learns that it has ended, and what came before that.
+ * Where that cannot be told, or not at once, the end is all there is: no state is left that could be
+ * wrong without it.
+ */
+static int farewell(struct call *c, struct replay_ask *ask, struct err *e)
+{
+	struct rt_subscribed *out = CALL_OUT(c, rt_subscribed);
+	struct app *app = c->app;
+	struct stream_state now;
+	struct replayed r;
+	const char *end;
+
+	if (ended_read(&app->events, ask->topic, c->ctx.user_id, &c->arena, &end, e) < 0 ||
+	    stream_state(app->events.js, &now, e) < 0)
+		return -1;
+	ask->now = &now;
+	if (replay(ask, &c->arena, &r, e) < 0)
+		return -1;
+	out->events = r.events && !r.is_part ? r.events : arena_printf(&c->arena, "[%s]", end);
+	out->over = out->has_over = true;
+	out->state = NULL; /* as it was a moment ago */
+	if (!out->events)
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	return position_set(c, &r.upto, &out->position, e);
+}
+
 int on_subscribe(struct call *c, struct err *e)
 {
 	const struct rt_subscribe_req *in = CALL_IN(c, rt_subscribe_req);
@@ -74,25 +124,23 @@ int on_subscribe(struct call *c, struct err *e)
 	struct position position, since = { 0 };
 	struct stream_state now;
 	struct topic topic;
-	char text[POSITION_TEXT_SIZE];
+	struct replay_ask ask = { &app->events, &topic, &since, &now, c->deadline_ms };
 
 	if (!c->ctx.user_id[0])
 		return err_set(e, ERR_UNAUTHENTICATED, "sign in first");
 	if (!interest_gateway_is_valid(in->gateway_id))
 		return err_field(e, "gateway_id", "must be letters and digits");
 	if (topic_parse(in->topic, &topic, e) < 0 ||
-	    (in->since && position_parse(in->since, &since, e) < 0) ||
-	    subscribe(c, &topic, in->gateway_id, &now, e) < 0)
+	    (in->since && position_parse(in->since, &since, e) < 0))
 		return -1;
-	if (in->since && replay(&app->events, &topic, &since, &now, &c->arena, &out->events, e) < 0)
+	if (subscribe(c, &topic, in->gateway_id, &now, e) < 0)
+		return in->since && e->code == ERR_NOT_FOUND ? farewell(c, &ask, e) : -1;
+	if (in->since && missed(c, &ask, e) < 0)
 		return -1;
 
 	position = (struct position){ .seq = now.last_seq };
 	memcpy(position.id, now.id, sizeof(position.id));
-	position_text(&position, text);
-	out->position = arena_strdup(&c->arena, text);
-	out->resync = in->since && !out->events;
-	return out->position ? 0 : err_set(e, ERR_INTERNAL, "out of memory");
+	return position_set(c, &position, &out->position, e);
 }
 
 int on_release(struct call *c, struct err *e)

@@ -28,7 +28,8 @@ static const char forms[] = "must be one of:"
 #include "topics.def"
 	;
 
-static const char *const over[] = { "instance.deleted" };
+#define OVER_KIND "instance"
+#define OVER_WHAT "deleted"
 /* clang-format on */
 
 _Static_assert(COUNT(names) <= TOPIC_NAMES_MAX, "an event may go to all topics");
@@ -103,10 +104,22 @@ bool topic_of_subject(const char *subject, struct topic *ret, char ret_event[TOP
 
 bool topic_is_over(const char *event)
 {
-	for (size_t i = 0; i < COUNT(over); i++)
-		if (strcmp(event, over[i]) == 0)
-			return true;
-	return false;
+	return strcmp(event, OVER_KIND "." OVER_WHAT) == 0;
+}
+
+void topic_over_subject(const struct topic *t, char ret[TOPIC_SUBJECT_SIZE])
+{
+	snprintf(ret, TOPIC_SUBJECT_SIZE, PREFIX OVER_KIND ".%s." OVER_WHAT, t->id);
+}
+
+bool topic_equals(const struct topic *a, const struct topic *b)
+{
+	return strcmp(a->name, b->name) == 0 && strcmp(a->id, b->id) == 0;
+}
+
+bool topic_hears(const struct topic *t, const struct topic *from, const char *event)
+{
+	return topic_equals(t, from) || (topic_is_over(event) && strcmp(t->id, from->id) == 0);
 }
 
 const char *topic_name(size_t i)
@@ -117,9 +130,4 @@ const char *topic_name(size_t i)
 void topic_filter(const struct topic *t, char ret[TOPIC_FILTER_SIZE])
 {
 	snprintf(ret, TOPIC_FILTER_SIZE, PREFIX "*.%s.*", t->id);
-}
-
-bool topic_equals(const struct topic *a, const struct topic *b)
-{
-	return strcmp(a->name, b->name) == 0 && strcmp(a->id, b->id) == 0;
 }

@@ -28,6 +28,15 @@ bool topic_of_subject(const char *subject, struct topic *ret, char ret_event[TOP
  * id, and whoever listens to one is to be told that it is over. */
 bool topic_is_over(const char *event);
 
+/* Its subject. */
+#define TOPIC_SUBJECT_SIZE 80
+void topic_over_subject(const struct topic *t, char ret[TOPIC_SUBJECT_SIZE]);
+
+/* Whether an event of topic from is heard at topic t. */
+bool topic_hears(const struct topic *t, const struct topic *from, const char *event);
+
+bool topic_equals(const struct topic *a, const struct topic *b);
+
 /* The names that there are; NULL past the last. */
 const char *topic_name(size_t i);
 #define TOPIC_NAMES_MAX 8
@@ -36,7 +45,5 @@ const char *topic_name(size_t i);
  * what comes is still to be asked for by topic_of_subject(). */
 #define TOPIC_FILTER_SIZE 80
 void topic_filter(const struct topic *t, char ret[TOPIC_FILTER_SIZE]);
-
-bool topic_equals(const struct topic *a, const struct topic *b);
 
 #endif

@@ -51,6 +51,8 @@ PUBLISH = [
     ("realtime-fanout", "$JS.API.STREAM.INFO.ZAKI_EVENTS", False),
     ("realtime-fanout-events", "$JS.API.STREAM.INFO.ZAKI_EVENTS", True),
     ("realtime-fanout-events", "$JS.API.CONSUMER.CREATE.ZAKI_EVENTS", True),
+    ("realtime-fanout-events", "$JS.API.STREAM.MSG.GET.ZAKI_EVENTS", True),
+    ("realtime-fanout", "$JS.API.STREAM.MSG.GET.ZAKI_EVENTS", False),
     ("realtime-fanout-events", "$JS.API.STREAM.DELETE.ZAKI_EVENTS", False),
     ("realtime-fanout-events", "$JS.API.STREAM.CREATE.OTHER", False),
     ("storage-backup", "zaki.evt.backup.1.status", True),

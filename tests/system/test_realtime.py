@@ -232,10 +232,10 @@ def test_a_position_that_is_too_old(ada: Person, bot: Bot, suite: Suite, since: 
         assert {f["event"] for f in frames} == {"subscribed", "resync"}, frames
 
 
-def test_the_end_of_an_assistant_is_told(ada: Person, bot: Bot, suite: Suite) -> None:
+def test_the_end_of_an_assistant_is_told(ada: Person, bob: Person, bot: Bot, suite: Suite) -> None:
     instance = running(suite, ada, bot)
     with suite.socket(ada.access_token) as ws:
-        ws.subscribe(f"instance.{instance}")
+        position = ws.subscribe(f"instance.{instance}")["position"]
         ws.subscribe(f"sessions.{instance}")
         expect(ada.api.delete(f"/instances/{instance}"), 202)
         over = {}
@@ -246,6 +246,20 @@ def test_the_end_of_an_assistant_is_told(ada: Person, bot: Bot, suite: Suite) ->
         assert over == {f"instance.{instance}": "instance.deleted", f"sessions.{instance}": "instance.deleted"}
         ws.send(f"subscribe:instance.{instance}")
         assert ws.expect("error")["data"]["code"] == "NOT_FOUND"
+        told = [f for f in ws.seen if f["topic"] == f"instance.{instance}" and f["event"] not in ("subscribed", "error")]
+
+    # Whoever was away hears the same, or where its position is of no use the end alone; nobody else does.
+    with suite.socket(ada.access_token) as ws:
+        ws.send({"event": f"subscribe:instance.{instance}", "since": position})
+        ws.expect("unsubscribed")
+        assert [f["event"] for f in ws.seen] == [f["event"] for f in told]
+        assert ws.seen[:-1] == told[:-1]
+        ws.send({"event": f"subscribe:sessions.{instance}", "since": "00000000:1"})
+        assert [ws.recv()["event"], ws.recv()["event"]] == ["instance.deleted", "unsubscribed"]
+    with suite.socket(bob.access_token) as ws:
+        for topic in (f"instance.{instance}", f"sessions.{instance}"):
+            ws.send({"event": f"subscribe:{topic}", "since": position})
+            assert ws.expect("error")["data"]["code"] == "NOT_FOUND"
 
 
 # ---- frames that are wrong -----------------------------------------------------------------------

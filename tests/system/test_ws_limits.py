@@ -264,6 +264,25 @@ def test_an_assistant_that_changes_hands(ada: Person, bob: Person, suite: Suite)
         was.quiet(0.3)
 
 
+@pytest.mark.disturbs
+def test_an_assistant_that_goes_while_the_bus_is_away(ada: Person, suite: Suite) -> None:
+    """Its topics resume into the end, which comes to the stream only after they have asked."""
+    instance = assistants(suite, [ada.id])[0]
+    with suite.socket(ada.access_token) as ws:
+        topics = [f"{kind}.{instance}" for kind in ("instance", "sessions")]
+        for topic in topics:
+            ws.subscribe(topic)
+        with suite.killed("nats"):
+            suite.sql("WITH gone AS (DELETE FROM instances WHERE id = %s RETURNING id, user_id)"
+                      " INSERT INTO event_outbox (subject, key, trace_id, body)"
+                      " SELECT 'zaki.evt.instance.*.deleted', id, '', json_build_object('instance_id', id,"
+                      " 'user_id', user_id)::text FROM gone", instance)
+        for _ in topics:
+            ws.expect("unsubscribed", 30)
+        for topic in topics:
+            assert [f["event"] for f in ws.seen if f["topic"] == topic] == ["subscribed", "instance.deleted", "unsubscribed"]
+
+
 @pytest.mark.parametrize("query", ["token={bob}&token={ada}", "token={ada}&token={bob}"])
 def test_two_tokens_are_not_two_people(ada: Person, bob: Person, suite: Suite, query: str) -> None:
     """Whichever counts, the socket is that one's alone."""

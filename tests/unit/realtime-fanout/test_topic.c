@@ -101,7 +101,20 @@ static void a_filter_lets_the_whole_topic_through(void **state)
 
 static void the_end_of_an_assistant_is_told_to_all_its_topics(void **state)
 {
+	char subject[TOPIC_SUBJECT_SIZE], event[TOPIC_EVENT_SIZE];
+	struct topic from, other = { "sessions", ID };
+	struct err e = ERR_INIT;
+
 	(void)state;
+	assert_ok(topic_parse("instance." ID, &from, &e), &e);
+	assert_true(topic_hears(&from, &from, "instance.status"));
+	assert_true(topic_hears(&other, &from, "instance.deleted"));
+	assert_false(topic_hears(&other, &from, "instance.status"));
+	other.id[0] = other.id[0] == '1' ? '2' : '1';
+	assert_false(topic_hears(&other, &from, "instance.deleted"));
+	topic_over_subject(&from, subject);
+	assert_true(topic_of_subject(subject, &other, event));
+	assert_true(topic_is_over(event) && topic_equals(&other, &from));
 	assert_true(topic_is_over("instance.deleted"));
 	assert_false(topic_is_over("instance.status"));
 	assert_string_equal(topic_name(0), "instance");
