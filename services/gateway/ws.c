@@ -15,6 +15,7 @@
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -38,6 +39,7 @@ struct ws {
 	struct ws_events *events;
 	struct ws_slots *slots;
 	struct ws_beat *beat;
+	_Atomic unsigned long long ends; /* ws_ends() */
 
 	/* The loop's thread alone. */
 	struct ws_io io;
@@ -211,8 +213,14 @@ static void on_socket(struct ws *w, struct ws_client *c, uint32_t events)
 		on_readable(w, c);
 }
 
+unsigned long long ws_ends(struct ws *w)
+{
+	return atomic_load(&w->ends);
+}
+
 void ws_close_session(struct ws *w, const char *session_id, int code, const char *reason)
 {
+	atomic_fetch_add(&w->ends, 1);
 	for (struct ws_client *c = w->clients; c; c = c->next)
 		if (!session_id || strcmp(c->person.session_id, session_id) == 0)
 			ws_client_close(c, code, reason);
@@ -220,6 +228,7 @@ void ws_close_session(struct ws *w, const char *session_id, int code, const char
 
 void ws_check_all(struct ws *w)
 {
+	atomic_fetch_add(&w->ends, 1);
 	for (struct ws_client *c = w->clients; c; c = c->next)
 		c->check_ms = 0;
 }
@@ -264,6 +273,8 @@ static void adopt(struct ws *w, struct adoption *a)
 		return;
 	}
 	client_add(w, c);
+	if (a->person.ends != ws_ends(w))
+		c->check_ms = 0;
 	(void)setsockopt(a->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	if (epoll_ctl(w->io.epoll_fd, EPOLL_CTL_ADD, a->fd, &event) != 0)
 		client_remove(w, c);

@@ -53,4 +53,8 @@ void ws_close_session(struct ws *w, const char *session_id, int code, const char
 /* Looks soon whether the session of each goes on. */
 void ws_check_all(struct ws *w);
 
+/* How often sessions ended, or may have. Whoever is found good by a question asked before the latest is
+ * looked at again: the end was heard while nobody had the socket. Any thread. */
+unsigned long long ws_ends(struct ws *w);
+
 #endif

@@ -47,6 +47,7 @@ struct ws_person {
 	char client_address[46]; /* INET6_ADDRSTRLEN */
 	char slot[48];           /* its place among the user's sockets (ws_slot.h) */
 	long long expires_s;     /* unix; of the token or session it came with; 0: none */
+	unsigned long long ends; /* ws_ends(), before it was asked whether the session goes on */
 };
 
 /* For a call on the person's behalf. trace_id: NULL for the one that the socket came with. */

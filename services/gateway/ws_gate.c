@@ -1,6 +1,7 @@
 #include "ws_gate.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "bus/envelope.h"
 #include "client_address.h"
@@ -102,9 +103,11 @@ static int admit(struct pending *p, struct ws_person *person, struct err *e)
 	int result = ws_request_parse(p->buf, p->len, &r, e);
 
 	describe(p, &r, person);
+	person->ends = ws_ends(p->ws);
 	if (result < 0 || ws_auth_request(ws_app(p->ws), &r, person, e) < 0 ||
 	    ws_slot_take(ws_slots_of(p->ws), person, e) < 0)
 		return -1;
+	fault_delay("ws.adopt");
 	ws_adopt(p->ws, p->fd, person, r.key);
 	p->fd = -1;
 	return 0;

@@ -1,6 +1,7 @@
 #include "ws_session.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "ws_auth.h"
 #include "ws_slot.h"
@@ -102,12 +103,13 @@ static void renew_done(struct ws *w, struct ws_task *t)
 	struct job *j = job_of(t);
 	const struct ws_frame_out f = { .event = "authenticated", .trace_id = j->trace_id };
 
-	(void)w;
 	if (j->err.code != ERR_NONE) {
 		ws_client_send_error(j->client, NULL, j->trace_id, &j->err);
 	} else {
 		memcpy(j->client->person.session_id, j->person.session_id, UUID_SIZE);
 		j->client->person.expires_s = j->person.expires_s;
+		if (j->person.ends != ws_ends(w))
+			j->client->check_ms = 0;
 		ws_client_send_frame(j->client, &f);
 	}
 	job_free(j);
@@ -118,6 +120,7 @@ static void renew(struct app_job *base)
 	struct job *j = (struct job *)base;
 	struct ws_person was = j->person;
 
+	j->person.ends = ws_ends(j->ws);
 	if (ws_auth_again(ws_app(j->ws), j->ticket, j->token, &j->person, &j->err) == 0) {
 		/* A socket stays one person's: its topics were allowed to them. */
 		if (strcmp(was.user_id, j->person.user_id) != 0)
@@ -125,6 +128,7 @@ static void renew(struct app_job *base)
 		else
 			(void)ws_slot_keep(ws_slots_of(j->ws), &j->person, &j->err);
 	}
+	fault_delay("ws.renewed");
 	ws_post(j->ws, &j->task);
 }
 

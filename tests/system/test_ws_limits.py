@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from typing import Any, Iterator
 
@@ -319,6 +320,37 @@ def ended(ws: Socket, start: float, seconds: float) -> None:
     end: Any = ws.closed(seconds * SLOW + 5)
     assert isinstance(end, Closed) and end.code == 4401, end
     assert time.monotonic() - start < seconds * SLOW, time.monotonic() - start
+
+
+@pytest.fixture(name="dawdling", params=["ws.adopt", "ws.renewed"])
+def _dawdling(request: pytest.FixtureRequest, suite: Suite) -> Iterator[tuple[str, str]]:
+    """A gateway that takes its time at a point, and that point."""
+    port, ws_port = free_ports(2)
+    suite.start_extra("gateway", "gateway-3", {"PORT": port, "WS_PORT": ws_port, "METRICS_PORT": "0",
+                                               "ZAKI_FAULT_DELAY": f"{request.param}=1200"})
+    yield f"ws://127.0.0.1:{ws_port}/ws", request.param
+    suite.end_extra("gateway-3")
+
+
+def test_a_session_that_ends_while_a_socket_is_given_to_it(ada: Person, suite: Suite, dawdling: tuple[str, str]) -> None:
+    """It was found good, and no socket was its own yet when its end was told."""
+    url, point = dawdling
+    ending = Person(suite.api, ada.email, ada.password)
+    ending.login()
+    out = threading.Timer(0.4, lambda: expect(ending.api.post("/auth/logout", {}), 200))
+    try:
+        if point == "ws.adopt":
+            out.start()
+        with Socket.with_token(url, (ending if point == "ws.adopt" else ada).access_token) as ws:
+            if point == "ws.renewed":
+                out.start()
+                ws.send({"event": "authenticate", "token": ending.access_token})
+                ws.expect("authenticated")
+            ended(ws, time.monotonic(), 5)
+    except (Refused, TimeoutError) as late:  # a machine so busy that the end came first
+        assert isinstance(late, Refused) or point == "ws.renewed" and ws.seen[-1]["event"] == "error", late
+    finally:
+        out.join()
 
 
 @pytest.mark.disturbs
