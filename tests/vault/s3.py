@@ -4,7 +4,9 @@ others) and breaks what a test asks it to break."""
 from __future__ import annotations
 
 import hashlib
+import html
 import http.client
+import re
 import shutil
 import socket
 import subprocess
@@ -14,7 +16,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Callable
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, quote_plus, urlsplit
+from xml.sax.saxutils import escape
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -51,7 +54,9 @@ class Gate:
     faults: list[Fault] = field(default_factory=list)
     bad_signatures: list[str] = field(default_factory=list)
     seen: list[tuple[str, str]] = field(default_factory=list)
+    encodes: bool = False  # answers encoding-type=url, as R2 and AWS do and s3rver does not
     sse: int = 0
+    without_sse: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
     port: int = 0
 
@@ -85,6 +90,14 @@ def signature_is_good(method: str, url: str, headers: dict[str, str], body: byte
     request.context["signing"] = {}
     canonical = auth.canonical_request(request)
     return given.endswith("Signature=" + auth.signature(auth.string_to_sign(request, canonical), request))
+
+
+def encoded_listing(text: bytes) -> bytes:
+    """A listing's names percent-encoded, and said to be: of AWS a space is a plus."""
+    def encode(found: re.Match[str]) -> str:
+        return f"<{found[1]}>{escape(quote_plus(html.unescape(found[2]), safe='/'))}</{found[1]}>"
+    names = re.sub(r"<(Key|Prefix)>([^<]*)</\1>", encode, text.decode())
+    return names.replace("</ListBucketResult>", "<EncodingType>url</EncodingType></ListBucketResult>").encode()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -128,7 +141,10 @@ class Handler(BaseHTTPRequestHandler):
         headers = {k.lower(): v for k, v in self.headers.items()}
         kind = self.gate.fault_for(self.command, self.path)
         with self.gate.lock:
-            self.gate.sse += headers.get("x-amz-server-side-encryption") == "AES256"
+            is_sealed = headers.get("x-amz-server-side-encryption") == "AES256"
+            self.gate.sse += is_sealed
+            if self.command == "PUT" and "uploadId" not in self.path and not is_sealed:
+                self.gate.without_sse.append(self.path)
         if not signature_is_good(self.command, f"http://{headers['host']}{self.path}", headers, body):
             self.gate.bad_signatures.append(f"{self.command} {self.path}")
             return self.answer(403, error("SignatureDoesNotMatch"), [])
@@ -146,6 +162,8 @@ class Handler(BaseHTTPRequestHandler):
         if kind == "cut":
             return self.hang_up()
         status, text, more = self.forward(body)
+        if self.gate.encodes and "url" in parse_qs(urlsplit(self.path).query).get("encoding-type", []):
+            text = encoded_listing(text)
         if kind == "half":  # done, and then the connection breaks in the middle of the answer
             return self.answer(status, text + b"." * 10, more, cut=len(text) // 2)
         if kind == "damaged-answer" and text:

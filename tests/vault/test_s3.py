@@ -15,6 +15,8 @@ from conftest import ROOT, Place
 from s3 import Fault, Gate, Server, install
 
 UNHURT = {"RETRIES": "-1"}
+NAMES = ("names/with space and \"quotes\" 'too'", "names/100% + more?#[x]<y>;=@,~!$*().txt", "names/日本語 & mehr/🐈.png",
+         "names/%41%2F+", "names/ around ", "names/back\\slash", "names/...")
 Record = Callable[[str, object], None]
 
 
@@ -66,6 +68,33 @@ def test_listings_go_past_a_thousand(place: Place, gate: Gate) -> None:
     assert sum("list-type=2" in path for _, path in gate.seen) == 2
     assert place.run("dirs", gate.url, "", str(out)).code == ""
     assert out.read_text() == "dir many/\n"
+
+
+@pytest.mark.parametrize("encodes", (False, True), ids=("names as they are", "names percent-encoded"))
+def test_names_as_people_give_them(place: Place, gate: Gate, encodes: bool) -> None:
+    """Signed, stored, listed and deleted; s3rver keeps each under its very name."""
+    gate.encodes = encodes
+    file = place.folder / "object"
+    file.write_bytes(b"text")
+    for key in NAMES:
+        said = place.run("put", gate.url, key, str(file))
+        assert said.code == "", (key, said)
+        assert place.run("head", gate.url, key, "-").figures["bytes"] == 4, key
+        assert (gate.folder / "zaki" / "some" / "where" / f"{key}._S3rver_object").read_bytes() == b"text", key
+    out = place.folder / "list"
+    said = place.run("list", gate.url, "names/", str(out))
+    assert said.code == "", said.text
+    assert sorted(out.read_text().splitlines()) == sorted(f"4 {key}" for key in NAMES)
+    assert place.run("dirs", gate.url, "names/", str(out)).code == ""
+    assert {line for line in out.read_text().splitlines() if line.startswith("dir ")} == {"dir names/日本語 & mehr/"}
+    long = "/".join(("x" * 100,) * 10)
+    assert place.run("put", gate.url, long, str(file)).code == ""  # with its prefix 1,020 bytes
+    assert place.run("put", gate.url, long + "x" * 5, str(file)).code == "INTERNAL_ERROR"
+    for key in (*NAMES, long):
+        assert place.run("delete", gate.url, key, "-").code == ""
+        assert place.run("head", gate.url, key, "-").code == "NOT_FOUND"
+    assert place.run("list", gate.url, "", str(out)).code == "" and out.read_text() == ""
+    assert gate.without_sse == []
 
 
 def test_a_backup_goes_and_comes(place: Place, gate: Gate) -> None:

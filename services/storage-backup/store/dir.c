@@ -1,6 +1,7 @@
 #include "store/dir.h"
 
 #include "format/mem.h"
+#include "store/key.h"
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -57,22 +58,22 @@ static int descend(int at, const char *name, bool make)
 
 int dir_of(int root, const char *key, bool make, const char **ret_name, struct err *e)
 {
-	char part[STORAGE_KEY_MAX + 1];
+	char part[KEY_PART_MAX + 1];
 	int at = openat(root, ".", DIR_OPEN);
-	const char *slash;
+	const char *name = key, *slash;
 
-	while (at >= 0 && (slash = strchr(key, '/'))) {
+	while (at >= 0 && (slash = strchr(name, '/'))) {
 		int next;
 
-		snprintf(part, sizeof(part), "%.*s", (int)(slash - key), key);
+		snprintf(part, sizeof(part), "%.*s", (int)(slash - name), name);
 		next = descend(at, part, make);
 		close(at);
 		at = next;
-		key = slash + 1;
+		name = slash + 1;
 	}
 	if (at < 0)
 		return dir_error(e, key);
-	*ret_name = key;
+	*ret_name = name;
 	return at;
 }
 
@@ -115,23 +116,52 @@ static int copy_all(int to, int from, long long size, struct err *e)
 	return 0;
 }
 
+/* Directories that are left where an object is to be: of objects that are deleted. */
+static void remove_empty(int parent, const char *name, int depth)
+{
+	int fd = depth < KEY_PARTS_MAX ? openat(parent, name, DIR_OPEN) : -1;
+	DIR *list = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	if (!list && fd >= 0)
+		close(fd);
+	/* Safe in glibc: the stream is ours alone. NOLINTNEXTLINE(concurrency-mt-unsafe) */
+	while (list && (entry = readdir(list)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			remove_empty(dirfd(list), entry->d_name, depth + 1);
+	if (list)
+		closedir(list);
+	unlinkat(parent, name, AT_REMOVEDIR); /* fails where anything is in it */
+}
+
+/* The rename, and again where its directory has just gone with the last object in it. */
+static int name_it(struct dir *d, const char *tmp, const char *key, struct err *e)
+{
+	for (int i = 0;; i++) {
+		const char *name = NULL;
+		OWN(fd) int parent = dir_of(d->root, key, true, &name, e);
+
+		if (parent < 0)
+			return -1;
+		if (renameat(d->tmp, tmp, parent, name) == 0) {
+			fault_point("store.dir.renamed");
+			return fsync(parent) < 0 ? dir_error(e, key) : 0;
+		}
+		if (i == MAKE_TRIES || (errno != ENOENT && errno != EISDIR))
+			return dir_error(e, key);
+		if (errno == EISDIR)
+			remove_empty(parent, name, 0);
+	}
+}
+
 /* Gives a written temporary file its name. */
 static int commit(struct dir *d, int fd, const char *tmp, const char *key, struct err *e)
 {
-	const char *name = NULL;
-	OWN(fd) int parent = -1;
-
 	fault_point("store.dir.written");
 	if (fsync(fd) < 0)
 		return dir_error(e, key);
 	fault_point("store.dir.synced");
-	parent = dir_of(d->root, key, true, &name, e);
-	if (parent < 0)
-		return -1;
-	if (renameat(d->tmp, tmp, parent, name) < 0)
-		return dir_error(e, key);
-	fault_point("store.dir.renamed");
-	return fsync(parent) < 0 ? dir_error(e, key) : 0;
+	return name_it(d, tmp, key, e);
 }
 
 static int put_either(struct dir *d, const char *key, const void *data, int from, long long size,
@@ -220,7 +250,39 @@ static int head(void *impl, const char *key, long long *ret_size, struct err *e)
 	return 0;
 }
 
-/* Directories stay: one that a put has just made must not vanish under it. */
+/*
+ * Takes away the directories above a key that nothing is left in: their names are people's, too. One
+ * that a put has just made may go: the put makes it again. A crash here leaves them empty.
+ */
+static int remove_above(struct dir *d, const char *key, struct err *e)
+{
+	char above[STORAGE_KEY_MAX + 1];
+	char *slash;
+	bool has_removed = false;
+
+	snprintf(above, sizeof(above), "%s", key);
+	while ((slash = strrchr(above, '/'))) {
+		const char *name = NULL;
+		struct err missing = ERR_INIT;
+		OWN(fd) int parent = -1;
+
+		*slash = 0;
+		parent = dir_of(d->root, above, false, &name, &missing);
+		if (parent < 0 && missing.code == ERR_NOT_FOUND)
+			continue; /* gone with another's last object */
+		if (parent < 0) {
+			*e = missing;
+			return -1;
+		}
+		if (unlinkat(parent, name, AT_REMOVEDIR) == 0) {
+			has_removed = true;
+			continue;
+		}
+		return has_removed && fsync(parent) < 0 ? dir_error(e, key) : 0;
+	}
+	return has_removed && fsync(d->root) < 0 ? dir_error(e, key) : 0;
+}
+
 static int delete_object(void *impl, const char *key, struct err *e)
 {
 	struct dir *d = impl;
@@ -235,9 +297,9 @@ static int delete_object(void *impl, const char *key, struct err *e)
 		return -1;
 	}
 	assert(name);
-	if (unlinkat(parent, name, 0) < 0 && errno != ENOENT)
+	if (unlinkat(parent, name, 0) < 0 && errno != ENOENT && errno != EISDIR)
 		return dir_error(e, key);
-	return fsync(parent) < 0 ? dir_error(e, key) : 0;
+	return fsync(parent) < 0 ? dir_error(e, key) : remove_above(d, key, e);
 }
 
 static void close_dir(void *impl)

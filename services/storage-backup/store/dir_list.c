@@ -1,11 +1,13 @@
 #include "store/dir.h"
 
+#include "store/key.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#define DEPTH_MAX 32
+#define DEPTH_MAX KEY_PARTS_MAX
 
 struct listing {
 	const char *prefix;

@@ -7,6 +7,7 @@
 
 #define TIMEOUT_MS 60000
 #define RETRIES    5
+#define PREFIX_MAX 256 /* bytes before each key */
 #define REGION     "auto"
 #define SSE        "AES256"
 
@@ -217,5 +218,10 @@ int s3_open(const struct storage_opt *opt, struct storage *ret, struct err *e)
 	s->userpwd = mem_text("%s:%s", opt->access_key, opt->secret_key);
 	if (!s->userpwd)
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	return url_take_apart(s, is_tls ? "https" : "http", opt->url + (is_tls ? 5 : 10), e);
+	if (url_take_apart(s, is_tls ? "https" : "http", opt->url + (is_tls ? 5 : 10), e) < 0)
+		return -1;
+	if (strlen(s->prefix) > PREFIX_MAX)
+		return bad_url(e, "the prefix is too long");
+	ret->key_max = STORAGE_KEY_MAX - strlen(s->prefix);
+	return 0;
 }

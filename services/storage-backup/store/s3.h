@@ -30,7 +30,7 @@ struct s3 {
 
 struct s3_req {
 	const char *method;
-	const char *key;   /* "": the bucket */
+	const char *key;   /* "": the bucket; encoded by s3_call() */
 	const char *query; /* sorted, encoded; NULL: none */
 	const void *body;  /* NULL: none */
 	size_t body_len;
@@ -60,8 +60,5 @@ int s3_list(void *impl, const char *prefix, const struct storage_list_to *to, st
 
 /* len bytes of fd from offset on. */
 int s3_read_part(int fd, long long offset, char *to, size_t len, struct err *e);
-
-/* Percent-encoded for a query, into to. */
-void s3_encode(const char *text, char *to, size_t size);
 
 #endif

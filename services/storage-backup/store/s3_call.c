@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "format/mem.h"
+#include "store/s3_percent.h"
 #include "store/s3_xml.h"
 
 #include <openssl/evp.h>
@@ -301,9 +302,12 @@ static int try_once(struct s3 *s, const struct s3_req *req, struct s3_res *res,
                     long *ret_retry_after_s, struct err *e)
 {
 	struct transfer t = { .req = req, .res = res, .easy = easy_take(s) };
+	char key[3 * STORAGE_KEY_MAX + 4];
 	int r = -1;
 
-	t.url = mem_text("%s/%s%s%s%s", s->base, req->key[0] ? s->prefix : "", req->key,
+	/* As it is signed, so it is sent. */
+	s3_encode_path(req->key, key, sizeof(key));
+	t.url = mem_text("%s/%s%s%s%s", s->base, req->key[0] ? s->prefix : "", key,
 	                 req->query ? "?" : "", req->query ? req->query : "");
 	if (!t.easy || !t.url)
 		err_set(e, ERR_INTERNAL, "out of memory");

@@ -1,27 +1,11 @@
 #include "store/s3.h"
 
 #include "format/mem.h"
+#include "store/s3_percent.h"
 #include "store/s3_xml.h"
 
 #define PARTS_MAX   10000
 #define ENCODED_MAX (3 * S3_XML_VALUE_MAX + 1)
-
-void s3_encode(const char *text, char *to, size_t size)
-{
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789-._~";
-	char *end = to + size - 4;
-
-	for (; *text && to < end; text++) {
-		if (strchr(plain, *text))
-			*to++ = *text;
-		else
-			to += snprintf(to, 4, "%%%02X", (unsigned char)*text);
-	}
-	*to = 0;
-}
-
-/* ---- an upload in parts --------------------------------------------------------------------- */
 
 static bool on_upload(void *ctx, const char *parent, const char *name, const char *value)
 {
@@ -132,81 +116,4 @@ int s3_put_parts(struct s3 *s, const char *key, int fd, long long size, struct e
 		return 0;
 	abandon(&u);
 	return -1;
-}
-
-/* ---- listing -------------------------------------------------------------------------------- */
-
-struct page {
-	const struct s3 *s;
-	const struct storage_list_to *to;
-	char key[S3_XML_VALUE_MAX + 1];
-	char next[ENCODED_MAX]; /* the next page's token, encoded */
-	bool is_truncated, is_done;
-};
-
-static bool is_ours(const struct page *p, const char *key)
-{
-	return strncmp(key, p->s->prefix, strlen(p->s->prefix)) == 0;
-}
-
-static bool on_listed(void *ctx, const char *parent, const char *name, const char *value)
-{
-	struct page *p = ctx;
-	size_t skip = strlen(p->s->prefix);
-
-	if (strcmp(parent, "Contents") == 0 && strcmp(name, "Key") == 0) {
-		snprintf(p->key, sizeof(p->key), "%s", value);
-	} else if (strcmp(parent, "Contents") == 0 && strcmp(name, "Size") == 0) {
-		struct storage_object object = { p->key + skip, strtoll(value, NULL, 10) };
-
-		if (is_ours(p, p->key))
-			p->is_done = !p->to->on_object(p->to->ctx, &object);
-	} else if (strcmp(parent, "CommonPrefixes") == 0 && strcmp(name, "Prefix") == 0) {
-		if (is_ours(p, value) && p->to->on_dir)
-			p->is_done = !p->to->on_dir(p->to->ctx, value + skip);
-	} else if (strcmp(name, "NextContinuationToken") == 0) {
-		s3_encode(value, p->next, sizeof(p->next));
-	} else if (strcmp(name, "IsTruncated") == 0) {
-		p->is_truncated = strcmp(value, "true") == 0;
-	}
-	return !p->is_done;
-}
-
-static int list_page(struct s3 *s, const char *prefix, struct page *p, struct err *e)
-{
-	OWN(s3_res) struct s3_res res = { 0 };
-	OWN(mem)
-	char *query = mem_text(
-		"%s%s%s%slist-type=2&prefix=%s", p->next[0] ? "continuation-token=" : "", p->next,
-		p->next[0] ? "&" : "", p->to->on_dir ? "delimiter=%2F&" : "", prefix);
-	struct s3_req req = { .method = "GET", .key = "", .query = query };
-
-	if (!query)
-		return err_set(e, ERR_INTERNAL, "out of memory");
-	p->next[0] = 0;
-	p->is_truncated = false;
-	if (s3_call(s, &req, &res, e) < 0)
-		return -1;
-	return s3_xml_read(res.text ? res.text : "", res.text_len, on_listed, p, e);
-}
-
-int s3_list(void *impl, const char *prefix, const struct storage_list_to *to, struct err *e)
-{
-	struct s3 *s = impl;
-	OWN(mem) struct page *p = mem_new(sizeof(*p));
-	OWN(mem) char *encoded = mem_new(ENCODED_MAX);
-	OWN(mem) char *whole = mem_text("%s%s", s->prefix, prefix);
-
-	if (!p || !encoded || !whole)
-		return err_set(e, ERR_INTERNAL, "out of memory");
-	s3_encode(whole, encoded, ENCODED_MAX);
-	p->s = s;
-	p->to = to;
-	do {
-		if (list_page(s, encoded, p, e) < 0)
-			return -1;
-	} while (p->is_truncated && p->next[0] && !p->is_done);
-	if (p->is_truncated && !p->next[0] && !p->is_done)
-		return err_set(e, ERR_UPSTREAM, "the store's listing breaks off");
-	return 0;
 }

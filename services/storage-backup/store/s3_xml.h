@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 /* The few answers of S3 that are XML, read by expat. */
-#define S3_XML_VALUE_MAX 1100 /* bytes of one value: a key and more */
+#define S3_XML_VALUE_MAX 4096 /* bytes of one value: a key, percent-encoded, and more */
 
 /* Each value of a leaf element: its name and its parent's. False ends the reading. */
 typedef bool s3_xml_value(void *ctx, const char *parent, const char *name, const char *value);

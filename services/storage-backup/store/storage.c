@@ -1,43 +1,19 @@
 #include "store/storage_internal.h"
 
 #include "format/mem.h"
+#include "store/key.h"
 
 #define FILE_URL "file://"
 
-static bool is_key_byte(char c)
+/* Files have people's names: a key that is none is not told. */
+static int check_key(const struct storage *s, const char *key, struct err *e)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '.' || c == '_' || c == '-' || c == '/';
+	return storage_is_key(s, key) ? 0 : err_set(e, ERR_INTERNAL, "that is no key of a store");
 }
 
-/* A prefix may end anywhere in a key. */
-static bool is_key(const char *key, bool is_prefix)
+bool storage_is_key(const struct storage *s, const char *key)
 {
-	size_t len = strlen(key), start = 0;
-
-	if (len > STORAGE_KEY_MAX || (!len && !is_prefix))
-		return false;
-	for (size_t i = 0; i <= len; i++) {
-		size_t part = i - start;
-
-		if (i < len && !is_key_byte(key[i]))
-			return false;
-		if (i < len && key[i] != '/')
-			continue;
-		if (i == len && is_prefix)
-			return true;
-		if (!part || strncmp(key + start, "./", part + 1) == 0 ||
-		    strncmp(key + start, "../", part + 1) == 0 ||
-		    (i == len && (strcmp(key + start, ".") == 0 || strcmp(key + start, "..") == 0)))
-			return false;
-		start = i + 1;
-	}
-	return true;
-}
-
-static int check_key(const char *key, struct err *e)
-{
-	return is_key(key, false) ? 0 : err_set(e, ERR_INTERNAL, "'%.80s' is no key", key);
+	return key_is_valid(key, s->key_max);
 }
 
 int storage_open(const struct storage_opt *opt, struct storage **ret, struct err *e)
@@ -47,6 +23,7 @@ int storage_open(const struct storage_opt *opt, struct storage **ret, struct err
 
 	if (!s)
 		return err_set(e, ERR_INTERNAL, "out of memory");
+	s->key_max = STORAGE_KEY_MAX;
 	if (strncmp(opt->url, FILE_URL, sizeof(FILE_URL) - 1) == 0)
 		r = dir_open(opt->url + sizeof(FILE_URL) - 1, s, e);
 	else
@@ -89,12 +66,12 @@ int storage_check(struct storage *s, struct err *e)
 
 int storage_put(struct storage *s, const char *key, const void *data, size_t len, struct err *e)
 {
-	return check_key(key, e) < 0 ? -1 : s->kind->put(s->impl, key, data, len, e);
+	return check_key(s, key, e) < 0 ? -1 : s->kind->put(s->impl, key, data, len, e);
 }
 
 int storage_put_file(struct storage *s, const char *key, int fd, long long size, struct err *e)
 {
-	return check_key(key, e) < 0 ? -1 : s->kind->put_file(s->impl, key, fd, size, e);
+	return check_key(s, key, e) < 0 ? -1 : s->kind->put_file(s->impl, key, fd, size, e);
 }
 
 int storage_get(struct storage *s, const char *key, long long offset, void *buf, size_t len,
@@ -102,7 +79,7 @@ int storage_get(struct storage *s, const char *key, long long offset, void *buf,
 {
 	struct storage_range range = { offset, buf, len };
 
-	if (check_key(key, e) < 0)
+	if (check_key(s, key, e) < 0)
 		return -1;
 	if (!len) {
 		*ret_len = 0;
@@ -113,18 +90,41 @@ int storage_get(struct storage *s, const char *key, long long offset, void *buf,
 
 int storage_head(struct storage *s, const char *key, long long *ret_size, struct err *e)
 {
-	return check_key(key, e) < 0 ? -1 : s->kind->head(s->impl, key, ret_size, e);
+	return check_key(s, key, e) < 0 ? -1 : s->kind->head(s->impl, key, ret_size, e);
 }
 
 int storage_delete(struct storage *s, const char *key, struct err *e)
 {
-	return check_key(key, e) < 0 ? -1 : s->kind->delete (s->impl, key, e);
+	return check_key(s, key, e) < 0 ? -1 : s->kind->delete (s->impl, key, e);
+}
+
+struct own_list {
+	const struct storage *s;
+	const struct storage_list_to *to;
+};
+
+static bool on_own(void *ctx, const struct storage_object *object)
+{
+	const struct own_list *l = ctx;
+
+	return !storage_is_key(l->s, object->key) || l->to->on_object(l->to->ctx, object);
+}
+
+/* prefix: ends in '/' */
+static bool on_own_dir(void *ctx, const char *prefix)
+{
+	const struct own_list *l = ctx;
+
+	return !key_is_prefix(prefix, l->s->key_max) || l->to->on_dir(l->to->ctx, prefix);
 }
 
 int storage_list(struct storage *s, const char *prefix, const struct storage_list_to *to,
                  struct err *e)
 {
-	if (!is_key(prefix, true))
-		return err_set(e, ERR_INTERNAL, "'%.80s' is no prefix", prefix);
-	return s->kind->list(s->impl, prefix, to, e);
+	struct own_list l = { s, to };
+	struct storage_list_to own = { on_own, to->on_dir ? on_own_dir : NULL, &l };
+
+	if (!key_is_prefix(prefix, s->key_max))
+		return err_set(e, ERR_INTERNAL, "that is no prefix of a store's keys");
+	return s->kind->list(s->impl, prefix, &own, e);
 }

@@ -11,14 +11,18 @@
  * kinds, one behaviour: a directory of this machine, and a bucket of any S3 (R2, MinIO …). Whoever
  * holds a struct storage may use it from any thread.
  *
- * A key is 1 to STORAGE_KEY_MAX bytes of letters, digits and ._-/ with no empty, "." or ".." part.
+ * A key is 1 to STORAGE_KEY_MAX bytes of UTF-8, with what the store puts before it, in at most 128
+ * parts between '/', of which none is empty, ".", ".." or longer than 255 bytes. It holds no control
+ * character. What lies in the store under other names is none of ours: no listing shows it. A part's
+ * name is either an object's or a directory's, as in any directory: who wants to put a/b in place of a
+ * deletes a first.
  *
  * Errors: ERR_NOT_FOUND no such object; ERR_FORBIDDEN the store refuses us (the message names a
  * skewed clock where that is why); ERR_UNAVAILABLE it does not answer, after the retries; ERR_TIMEOUT;
  * ERR_QUOTA it is full; ERR_UPSTREAM it answers nonsense, or bytes arrived other than they were
  * sent; ERR_INTERNAL. After an error a put may or may not have happened; it never happened by half.
  */
-#define STORAGE_KEY_MAX    512
+#define STORAGE_KEY_MAX    1024      /* bytes, as S3 has it */
 #define STORAGE_PART_BYTES (8 << 20) /* what is longer goes to S3 in parts of this size */
 
 struct storage;
@@ -46,6 +50,9 @@ void storage_close(struct storage *s); /* NULL is fine */
 /* Is it there, and does it let us list? For health checks. */
 int storage_check(struct storage *s, struct err *e);
 
+/* May it be a key of this store? What a store puts before its keys counts, too. */
+bool storage_is_key(const struct storage *s, const char *key);
+
 /* On return the object is durable under its key, in place of what was there. */
 int storage_put(struct storage *s, const char *key, const void *data, size_t len, struct err *e);
 
@@ -63,7 +70,7 @@ int storage_head(struct storage *s, const char *key, long long *ret_size, struct
 int storage_delete(struct storage *s, const char *key, struct err *e);
 
 /*
- * Each object whose key begins with prefix (any bytes of a key, also ""), in the keys' byte order.
+ * Each object whose key begins with prefix (a key's beginning, also ""), in the keys' byte order.
  * on_object returns false to end the listing, which is then no error. With on_dir set the listing
  * goes no further than the next '/' after the prefix: what lies below one is reported once, as the
  * key's beginning up to and with that '/'. What is put or deleted meanwhile may be listed or not.

@@ -25,6 +25,7 @@ struct storage_kind {
 struct storage {
 	const struct storage_kind *kind;
 	void *impl;
+	size_t key_max; /* bytes of a key, without what the store puts before it */
 };
 
 int dir_open(const char *path, struct storage *ret, struct err *e);
