@@ -1,6 +1,7 @@
 #include "app.h"
 
 #include "job.h"
+#include "mirror_row.h"
 #include "plan.h"
 #include "store_watch.h"
 #include "work.h"
@@ -25,7 +26,7 @@ int app_check(void *ctx, struct err *e)
 static int database_open(struct app *app, struct err *e)
 {
 	size_t size =
-		(size_t)(app->common.bus_workers + app->store_workers + app->backups_at_once) +
+		(size_t)(app->common.bus_workers + app->store_workers + app->backups_at_once + 1) +
 		DATABASE_SPARE;
 	char name[64];
 
@@ -105,4 +106,9 @@ int app_check_storage(void *ctx, struct err *e)
 int app_check_backups(void *ctx, struct err *e)
 {
 	return plan_check(ctx, e);
+}
+
+int app_check_mirrors(void *ctx, struct err *e)
+{
+	return mirror_check(ctx, e);
 }

@@ -29,6 +29,7 @@ struct app {
 	long long retention_days;
 	long long drill_start; /* 0: drills only restore and compare */
 	long long dump_hours, dump_retention_days;
+	long long storage_mirror; /* 0, 1 */
 
 	struct bus *bus;
 	struct pg_pool *db;
@@ -48,6 +49,7 @@ void app_stop(void *app);
 int app_check_postgres(void *app, struct err *e);
 int app_check_storage(void *app, struct err *e);
 int app_check_backups(void *app, struct err *e);
+int app_check_mirrors(void *app, struct err *e);
 
 /* once_backup.c */
 extern const struct bus_once app_once;

@@ -193,6 +193,7 @@ int on_backup_purge_user(struct call *c, struct err *e)
 		" + (SELECT count(*) FROM backup_targets WHERE user_id = $1)"
 		" + (SELECT count(*) FROM backup_users WHERE user_id = $1)"
 		" + (SELECT count(*) FROM backup_jobs WHERE user_id = $1)"
+		" + (SELECT count(*) FROM mirrors WHERE user_id = $1)"
 		" + (SELECT count(*) FROM erased_users WHERE user_id = $1 AND stored_at IS NULL)"
 		" AS n";
 	static const char sql_mark[] =

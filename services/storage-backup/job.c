@@ -6,10 +6,15 @@
 #define TEXT(n)  TEXT_(n)
 #define SPAN     "interval '" TEXT(JOB_LEASE_S) " s'"
 
+/* Whom one works on at a time: $1 work, $2 user, $3 instance. */
+#define SCOPE                                                           \
+	"CASE WHEN $1 = 'mirror' THEN md5('mirror ' || $3::text)::uuid" \
+	" ELSE coalesce($3::uuid, $2::uuid) END"
+
 static const char *const works[JOB_WORK_COUNT] = {
 	[JOB_BACKUP] = "backup",   [JOB_VERIFY] = "verify", [JOB_DRILL] = "drill",
 	[JOB_RESTORE] = "restore", [JOB_PRUNE] = "prune",   [JOB_ERASE] = "erase",
-	[JOB_DUMP] = "dump",
+	[JOB_DUMP] = "dump",       [JOB_MIRROR] = "mirror",
 };
 
 const char *job_work_name(enum job_work w)
@@ -32,23 +37,21 @@ int job_add(struct pg_conn *c, struct job *j, enum job_priority priority, bool *
             struct err *e)
 {
 	static const char sql[] =
-		"INSERT INTO backup_jobs (id, work, scope, user_id, instance_id, backup_id,"
-		"  priority, trace_id)"
-		" VALUES ($1, $2, coalesce($4::uuid, $3::uuid), $3, $4, $5, $6, $7)"
+		"INSERT INTO backup_jobs (work, scope, user_id, instance_id, id, backup_id,"
+		"  priority, trace_id) VALUES ($1, " SCOPE ", $2, $3, $4, $5, $6, $7)"
 		" ON CONFLICT DO NOTHING";
-	static const char sql_there[] =
-		"SELECT id FROM backup_jobs WHERE scope = coalesce($2::uuid, $1::uuid)"
-		" AND work = $3 AND finished_at IS NULL";
+	static const char sql_there[] = "SELECT id FROM backup_jobs WHERE scope = " SCOPE
+					" AND work = $1 AND finished_at IS NULL";
 	OWN(pg_result) PGresult *res = NULL;
 	OWN(pg_result) PGresult *there = NULL;
 	struct params p = { 0 };
 
 	if (!j->id[0])
 		uuid_make(j->id);
-	params_text(&p, j->id);
 	params_text(&p, works[j->work]);
 	params_text(&p, j->user_id);
 	params_text_or_null(&p, j->instance_id);
+	params_text(&p, j->id);
 	params_text_or_null(&p, j->backup_id);
 	params_int(&p, priority);
 	params_text(&p, j->trace_id);
@@ -58,10 +61,7 @@ int job_add(struct pg_conn *c, struct job *j, enum job_priority priority, bool *
 		*ret_new = pg_affected(res) > 0;
 	if (pg_affected(res) > 0)
 		return 0;
-	if (pg_query(c, sql_there,
-	             (const char *[]){ j->user_id, j->instance_id[0] ? j->instance_id : NULL,
-	                               works[j->work] },
-	             3, &there, e) < 0)
+	if (pg_query(c, sql_there, p.values, 3, &there, e) < 0)
 		return -1;
 	if (PQntuples(there) == 0)
 		return err_set(e, ERR_UNAVAILABLE, "the work that was under way has just ended");
@@ -73,13 +73,14 @@ int job_add(struct pg_conn *c, struct job *j, enum job_priority priority, bool *
  * One works on a scope at a time. While a person is to be erased nothing else of theirs is begun,
  * and the erasing begins when nothing else is under way any more.
  */
-int job_claim(struct pg_conn *c, const char *owner, struct job *ret, bool *ret_got, struct err *e)
+int job_claim(struct pg_conn *c, const char *owner, enum job_lane lane, struct job *ret,
+              bool *ret_got, struct err *e)
 {
 	static const char sql[] =
 		"UPDATE backup_jobs SET lease_owner = $1, lease_until = now() + " SPAN
 		", status = 'running', attempts = attempts + 1 WHERE id = ("
 		" SELECT d.id FROM backup_jobs d WHERE d.finished_at IS NULL"
-		"  AND d.next_try_at <= now()"
+		"  AND d.next_try_at <= now() AND (d.work = 'mirror') = $2::bool"
 		"  AND (d.lease_owner IS NULL OR d.lease_until < now())"
 		"  AND NOT EXISTS (SELECT 1 FROM backup_jobs o WHERE o.id <> d.id"
 		"   AND o.lease_owner IS NOT NULL AND (o.scope = d.scope"
@@ -90,11 +91,12 @@ int job_claim(struct pg_conn *c, const char *owner, struct job *ret, bool *ret_g
 		" FOR UPDATE OF d SKIP LOCKED)"
 		" RETURNING id, work, user_id, instance_id, backup_id, step, attempts, deaths,"
 		" trace_id";
+	const char *args[] = { owner, lane == JOB_LANE_MIRRORS ? "t" : "f" };
 	OWN(pg_result) PGresult *res = NULL;
 	struct job j = { 0 };
 
 	*ret_got = false;
-	if (pg_query(c, sql, &owner, 1, &res, e) < 0) {
+	if (pg_query(c, sql, args, COUNT(args), &res, e) < 0) {
 		/* Two processes took two jobs of one scope at one time: the next look decides. */
 		if (e->code != ERR_CONFLICT)
 			return -1;

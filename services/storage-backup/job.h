@@ -27,7 +27,8 @@ enum job_work {
 	JOB_RESTORE,
 	JOB_PRUNE,
 	JOB_ERASE,
-	JOB_DUMP, /* of the platform: its user and scope are JOB_PLATFORM */
+	JOB_DUMP,   /* of the platform: its user and scope are JOB_PLATFORM */
+	JOB_MIRROR, /* in a scope of its own: it holds up nothing else of the assistant's */
 	JOB_WORK_COUNT
 };
 
@@ -48,13 +49,17 @@ struct job {
 	char owner[JOB_OWNER_SIZE];
 };
 
-/* Asks for work. id "": one is made, and put there. A drill, prune, erase or dump that is asked for
- * already is not asked for again: *ret_new (may be NULL) is false, and id is the one there is. */
+/* Asks for work. id "": one is made, and put there. A drill, prune, erase, dump or mirror that is asked
+ * for already is not asked for again: *ret_new (may be NULL) is false, and id is the one there is. */
 int job_add(struct pg_conn *c, struct job *j, enum job_priority priority, bool *ret_new,
             struct err *e);
 
-/* The next that is due; *ret_got false: there is none. */
-int job_claim(struct pg_conn *c, const char *owner, struct job *ret, bool *ret_got, struct err *e);
+/* Mirrors have a worker of their own: backups and proofs never wait for them. */
+enum job_lane { JOB_LANE_BACKUPS, JOB_LANE_MIRRORS };
+
+/* The lane's next that is due; *ret_got false: there is none. */
+int job_claim(struct pg_conn *c, const char *owner, enum job_lane lane, struct job *ret,
+              bool *ret_got, struct err *e);
 
 /* Keeps the leases of these claims: a PostgreSQL array of owners. */
 int job_beat(struct pg_conn *c, const char *owners, struct err *e);

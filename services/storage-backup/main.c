@@ -41,6 +41,8 @@ static const struct conf_key conf[] = {
 	  "Days that such a dump is kept; the newest two always are" },
 	{ "BACKUP_RETENTION_DAYS",   CONF_INT, AT(retention_days),       "30", 1, 3650, false,
 	  "Days that a backup is kept; the newest good one of an assistant always is" },
+	{ "STORAGE_MIRROR",          CONF_INT, AT(storage_mirror),       "0", 0, 1, false,
+	  "1: the newest backup also lies in the store as plain files, which the store can read" },
 };
 
 static const struct bus_route routes[] = {
@@ -72,6 +74,7 @@ static const struct svc_health health[] = {
 	{ "postgres", app_check_postgres },
 	{ "storage",  app_check_storage },
 	{ "backups",  app_check_backups },
+	{ "mirrors",  app_check_mirrors },
 };
 /* clang-format on */
 

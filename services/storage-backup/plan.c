@@ -4,6 +4,7 @@
 #include "backup.h"
 #include "dump_row.h"
 #include "job.h"
+#include "mirror_row.h"
 #include "target.h"
 #include "work.h"
 
@@ -193,7 +194,8 @@ static int plan(struct app *app, int *ret_asked, struct err *e)
 	r = due_backups(c, app, ret_asked, e) < 0 || due_drills(c, app, ret_asked, e) < 0 ||
 	                    due_prunes(c, ret_asked, e) < 0 ||
 	                    dump_plan(c, app, ret_asked, e) < 0 || sweep(c, e) < 0 ||
-	                    alert_look(c, app, e) < 0 || dump_alert(c, app, e) < 0
+	                    mirror_plan(c, app, ret_asked, e) < 0 || alert_look(c, app, e) < 0 ||
+	                    dump_alert(c, app, e) < 0
 	            ? -1
 	            : 0;
 	/* A connection that broke has let go of it by itself. */
@@ -230,15 +232,16 @@ void plan_work(void *ctx)
 	struct err e = ERR_INIT;
 	int asked = 0;
 
-	/* Asked for when a minute's half is over; before that, the events' sake is no hurry. */
-	if (clock_mono_ms() - app->learnt_ms >= LEARN_MS) {
+	/* Asked for when a minute's half is over; before that, the events' sake is no hurry. What lies
+	 * mirrored of a deleted assistant is to go at once. */
+	if (app->storage_mirror || clock_mono_ms() - app->learnt_ms >= LEARN_MS) {
 		if (learn(app, &e) == 0)
 			app->learnt_ms = clock_mono_ms();
 		else
 			log_warn("it is not known which assistants there are", "error", e.msg);
 	}
 	e = ERR_INIT;
-	if (plan(app, &asked, &e) < 0 || measure(app, &e) < 0)
+	if (plan(app, &asked, &e) < 0 || measure(app, &e) < 0 || mirror_measure(app, &e) < 0)
 		log_warn("the schedule waits", "code", err_name(e.code), "error", e.msg);
 	if (asked)
 		work_wake(app->work);

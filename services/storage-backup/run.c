@@ -1,6 +1,7 @@
 #include "run.h"
 
 #include "hold.h"
+#include "mirror_row.h"
 #include "work.h"
 
 #include "base/clock.h"
@@ -16,6 +17,12 @@ bool run_go_on(struct run *r)
 	if (!r->is_cut && r->hold_id[0] && !hold_keep(r))
 		r->is_cut = true;
 	return !r->is_cut;
+}
+
+/* A mirror is the operator's: people hear of what is kept for them. */
+static bool is_told(const struct job *j)
+{
+	return j->instance_id[0] && j->work != JOB_MIRROR;
 }
 
 static int progress_write(struct run *r, const struct tell *t, struct err *e)
@@ -39,7 +46,7 @@ static int progress_write(struct run *r, const struct tell *t, struct err *e)
 	                  : r->job.work == JOB_BACKUP &&
 	                            pg_query(c, sql_backup, p.values, p.count, NULL, e) < 0)
 		return -1;
-	if (r->job.instance_id[0] && tell_status(c, t, e) < 0)
+	if (is_told(&r->job) && tell_status(c, t, e) < 0)
 		return -1;
 	if (pg_commit(&tx, e) < 0)
 		return -1;
@@ -188,13 +195,15 @@ int run_end(struct run *r, enum run_end how, const char *text, struct err *e)
 		return -1;
 	if (r->job.work == JOB_DRILL && how == RUN_FAILED && drill_soon(c, r, e) < 0)
 		return -1;
-	if (r->is_given_up && r->job.instance_id[0] &&
+	if (r->is_given_up && is_told(&r->job) &&
 	    tell_alert(c, r->job.instance_id, "failed", text, e) < 0)
 		return -1;
-	if (r->job.instance_id[0] && tell_status(c, &t, e) < 0)
+	if (is_told(&r->job) && tell_status(c, &t, e) < 0)
 		return -1;
 	if (pg_commit(&tx, e) < 0)
 		return -1;
 	outbox_wake(r->app->outbox);
+	if (r->job.work == JOB_BACKUP && how == RUN_DONE)
+		mirror_soon(r->app, c, &r->job);
 	return 0;
 }

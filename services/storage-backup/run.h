@@ -59,6 +59,7 @@ int run_drill(struct run *r, struct err *e);
 int run_prune(struct run *r, struct err *e);
 int run_erase(struct run *r, struct err *e);
 int run_dump(struct run *r, struct err *e);
+int run_mirror(struct run *r, struct err *e);
 
 /* The restore's row at its end: given up. */
 int run_restore_failed(struct run *r, const char *text, struct err *e);

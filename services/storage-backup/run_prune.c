@@ -1,5 +1,7 @@
 #include "run.h"
 
+#include "mirror_row.h"
+
 #include "base/fault.h"
 #include "dump/dump.h"
 #include "store/once.h"
@@ -85,7 +87,8 @@ int run_prune(struct run *r, struct err *e)
 	struct params p = { 0 };
 
 	if (run_step(r, "expiring", e) < 0 || expire(r, e) < 0 || run_step(r, "clearing", e) < 0 ||
-	    engine_prune(r->app->engine, r->job.user_id, ENGINE_GRACE_S, &watch, &done, e) < 0)
+	    engine_prune(r->app->engine, r->job.user_id, ENGINE_GRACE_S, &watch, &done, e) < 0 ||
+	    mirror_sweep(r->app, r->job.user_id, e) < 0)
 		return -1;
 	fault_point("prune.cleared");
 	params_text(&p, r->job.user_id);
@@ -128,6 +131,7 @@ int run_erase(struct run *r, struct err *e)
 		"DELETE FROM backups WHERE user_id = $1",
 		"DELETE FROM backup_targets WHERE user_id = $1",
 		"DELETE FROM backup_users WHERE user_id = $1",
+		"DELETE FROM mirrors WHERE user_id = $1",
 	};
 	static const char sql_done[] = "DELETE FROM backup_jobs WHERE id = $1 AND lease_owner = $2";
 	OWN(pg_conn) struct pg_conn *c = NULL;

@@ -8,7 +8,7 @@
 
 #include <pthread.h>
 
-#define WORKERS_MAX 64
+#define WORKERS_MAX 65 /* the last is the mirrors' */
 #define POLL_MS     1000
 #define AWAY_MS     2000
 #define SAFE_MS \
@@ -107,7 +107,10 @@ static int claim(struct work *w, size_t worker, struct job *ret, bool *ret_got, 
 	pthread_mutex_unlock(&w->lock);
 	if (pg_take(w->app->db, &c, e) < 0)
 		return -1;
-	return job_claim(c, owner, ret, ret_got, e);
+	return job_claim(c, owner,
+	                 worker == (size_t)w->app->backups_at_once ? JOB_LANE_MIRRORS
+	                                                           : JOB_LANE_BACKUPS,
+	                 ret, ret_got, e);
 }
 
 static void unclaim(struct work *w, size_t worker)
@@ -164,6 +167,8 @@ static int do_work(struct run *r, struct err *e)
 		return run_prune(r, e);
 	case JOB_DUMP:
 		return run_dump(r, e);
+	case JOB_MIRROR:
+		return run_mirror(r, e);
 	default:
 		return run_erase(r, e);
 	}
@@ -182,12 +187,16 @@ static void put_down(struct run *r)
 	         "instance_id", r->job.instance_id, "step", r->step);
 }
 
+/* What is kept for ever is tried for ever. */
+static bool is_kept(const struct job *j)
+{
+	return j->work == JOB_ERASE || j->work == JOB_PRUNE || j->work == JOB_MIRROR;
+}
+
 static void end_badly(struct run *r, const struct err *why)
 {
 	bool is_last = r->job.attempts >= JOB_ATTEMPTS_MAX || !run_may_pass(why);
-	/* What is kept for ever is tried for ever. */
-	bool is_kept = r->job.work == JOB_ERASE || r->job.work == JOB_PRUNE;
-	enum run_end how = is_last && !is_kept ? RUN_FAILED : RUN_AGAIN;
+	enum run_end how = is_last && !is_kept(&r->job) ? RUN_FAILED : RUN_AGAIN;
 	struct err e = ERR_INIT;
 
 	log_error(how == RUN_FAILED ? "work failed" : "work failed, trying again", "work",
@@ -206,7 +215,6 @@ static void end_badly(struct run *r, const struct err *why)
 static void give_up(struct run *r)
 {
 	static const char text[] = "It has brought the backup service down each time it was tried.";
-	bool is_kept = r->job.work == JOB_ERASE || r->job.work == JOB_PRUNE;
 	struct err e = ERR_INIT;
 	int done;
 
@@ -220,7 +228,7 @@ static void give_up(struct run *r)
 	if (r->job.work == JOB_RESTORE)
 		done = run_restore_failed(r, text, &e);
 	else
-		done = run_end(r, is_kept ? RUN_AGAIN : RUN_FAILED, text, &e);
+		done = run_end(r, is_kept(&r->job) ? RUN_AGAIN : RUN_FAILED, text, &e);
 	if (done < 0)
 		log_warn("it is not written that work is given up", "error", e.msg);
 }
@@ -317,7 +325,7 @@ int work_start(struct app *app, struct work **ret, struct err *e)
 	*ret = w; /* before the workers ask for it; work_stop() takes a half-started one */
 	if (ticker_start(beat, w, JOB_BEAT_MS, &w->keeper, e) < 0)
 		return -1;
-	for (; w->worker_count < (size_t)app->backups_at_once; w->worker_count++)
+	for (; w->worker_count < (size_t)app->backups_at_once + 1; w->worker_count++)
 		if (pthread_create(&w->workers[w->worker_count], NULL, worker, w) != 0)
 			return err_set(e, ERR_INTERNAL, "no thread for backups");
 	return 0;

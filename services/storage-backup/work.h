@@ -3,7 +3,8 @@
 
 #include "app.h"
 
-/* The threads that work jobs off, BACKUPS_AT_ONCE of them, and one that keeps their leases. */
+/* The threads that work jobs off, BACKUPS_AT_ONCE of them and one for mirrors, and one that keeps their
+ * leases. */
 struct work;
 
 int work_start(struct app *app, struct work **ret, struct err *e);

@@ -37,7 +37,7 @@ LEFT_OUT = {
     "owner_links": "open for minutes: without it people are approved by their requests",
     "event_outbox": "events under way", "event_outbox_backup": "events under way", "restores": "work under way",
     "backup_jobs": "work under way", "backup_users": "figures of the last clearing", "platform_dumps": "the store says",
-    "platform_dump_plan": "of this machine", "erased_users": "the store says", "disaster_restore": "of this machine",
+    "platform_dump_plan": "of this machine", "erased_users": "the store says", "mirrors": "the store says", "disaster_restore": "of this machine",
     "disaster_assistants": "of this machine", "trials": "of this machine", "schema_migrations": "in the dump's head", "idempotency_auth": "of the last day",
     "idempotency_instance": "of the last day", "idempotency_backup": "of the last day",
 }
@@ -58,8 +58,9 @@ def dump(suite: Suite) -> str:
 # What the newest migrations did to tables that a dump holds, taken back: so a platform of an earlier
 # build has them.
 OLDER = {
-    ("storage-backup", 3): "ALTER TABLE backups DROP COLUMN trial_at, DROP COLUMN trial_ms, DROP COLUMN trial_error",
-    ("instance-manager", 10): "DROP TABLE trials",
+    ("storage-backup", 3): ("DROP TABLE mirrors",
+                            "ALTER TABLE backups DROP COLUMN trial_at, DROP COLUMN trial_ms, DROP COLUMN trial_error"),
+    ("instance-manager", 10): ("DROP TABLE trials",),
 }
 
 
@@ -68,12 +69,13 @@ def older_dump(suite: Suite) -> str:
     works with this schema."""
     had = {r["id"] for r in suite.sql("SELECT id FROM platform_dumps")}
     undone = 0
-    for (service, version), undo in OLDER.items():
+    for (service, version), undos in OLDER.items():
         later = suite.sql("SELECT 1 FROM schema_migrations WHERE service = %s AND version > %s", service, version)
-        if len(later) == 1:  # else what came after it might need it
-            suite.sql(undo)
+        if len(later) == len(undos):  # else what came after it might need it
+            for undo in undos:
+                suite.sql(undo)
             suite.sql("DELETE FROM schema_migrations WHERE service = %s AND version > %s", service, version)
-            undone += 1
+            undone += len(undos)
     assert undone, "say in OLDER how the newest migrations are taken back"
     suite.sql("UPDATE platform_dump_plan SET next_at = now()")
     made = wait_until(lambda: [r["id"] for r in suite.sql("SELECT id FROM platform_dumps WHERE status = 'done'")

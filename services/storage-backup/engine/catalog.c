@@ -187,7 +187,8 @@ static bool on_erased(void *ctx, const struct storage_object *object)
 	return ++to->count < ERASE_AT_ONCE;
 }
 
-/* Manifests come first in the listing's order: what is half erased is no backup any more. */
+/* A mirror's plain files and manifests come before chunks in the listing's order: what is half erased
+ * is no backup any more. */
 int engine_erase_user(struct engine *en, const char *user_id, struct err *e)
 {
 	OWN(mem) struct erase *some = mem_new(sizeof(*some));
