@@ -94,19 +94,20 @@ static int missed(struct call *c, const struct replay_ask *ask, struct err *e)
  * Where that cannot be told, or not at once, the end is all there is: no state is left that could be
  * wrong without it.
  */
-static int farewell(struct call *c, struct replay_ask *ask, struct err *e)
+static int farewell(struct call *c, const struct replay_ask *back, struct err *e)
 {
 	struct rt_subscribed *out = CALL_OUT(c, rt_subscribed);
+	struct replay_ask ask = *back;
 	struct app *app = c->app;
 	struct stream_state now;
 	struct replayed r;
 	const char *end;
 
-	if (ended_read(&app->events, ask->topic, c->ctx.user_id, &c->arena, &end, e) < 0 ||
+	if (ended_read(&app->events, ask.topic, c->ctx.user_id, &c->arena, &end, e) < 0 ||
 	    stream_state(app->events.js, &now, e) < 0)
 		return -1;
-	ask->now = &now;
-	if (replay(ask, &c->arena, &r, e) < 0)
+	ask.now = &now;
+	if (replay(&ask, &c->arena, &r, e) < 0)
 		return -1;
 	out->events = r.events && !r.is_part ? r.events : arena_printf(&c->arena, "[%s]", end);
 	out->over = out->has_over = true;
