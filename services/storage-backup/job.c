@@ -8,7 +8,7 @@
 
 /* Whom one works on at a time: $1 work, $2 user, $3 instance. */
 #define SCOPE                                                           \
-	"CASE WHEN $1 = 'mirror' THEN md5('mirror ' || $3::text)::uuid" \
+	"CASE WHEN $1 = 'mirror' THEN md5('mirror ' || $3::uuid)::uuid" \
 	" ELSE coalesce($3::uuid, $2::uuid) END"
 
 static const char *const works[JOB_WORK_COUNT] = {
