@@ -1,5 +1,6 @@
 #include "run.h"
 
+#include "damage.h"
 #include "hold.h"
 #include "mirror_row.h"
 #include "work.h"
@@ -88,10 +89,11 @@ static bool on_progress(void *ctx, const struct engine_progress *p)
 
 static void on_note(void *ctx, enum engine_note_kind kind, const char *path)
 {
-	const struct run *r = ctx;
+	struct run *r = ctx;
 
 	/* People's file names are theirs: they are not logged. */
-	(void)path;
+	if (kind == ENGINE_NOTE_BAD_OBJECT)
+		damage_note(r, path);
 	if (kind == ENGINE_NOTE_PLAIN_DB || kind == ENGINE_NOTE_NO_BASE)
 		log_warn(kind == ENGINE_NOTE_PLAIN_DB
 		                 ? "a database was kept byte by byte, SQLite would not copy it"

@@ -11,6 +11,9 @@
  * They fail with ERR_CONFLICT where the work was taken from them (run_is_cut()), else with what is
  * wrong: what may pass by itself (run_may_pass()) is tried again.
  */
+#define RUN_DAMAGED_MAX 32
+#define RUN_OBJECT_SIZE 128
+
 struct run {
 	struct app *app;
 	struct job job;
@@ -24,8 +27,10 @@ struct run {
 	char hold_id[UUID_SIZE]; /* "": none; kept from running out by run_go_on() */
 	long long held_ms;       /* monotonic: last asked for */
 	bool is_cut;
-	bool is_given_up; /* it has ended its process too often */
-	bool is_sound;    /* of a proof that failed: not because of the backup's files */
+	bool is_given_up;     /* it has ended its process too often */
+	bool is_sound;        /* of a proof that failed: not because of the backup's files */
+	size_t damaged_count; /* objects of the store that were found damaged: damage.h */
+	char damaged[RUN_DAMAGED_MAX][RUN_OBJECT_SIZE];
 	long long
 		trial_ms; /* until the assistant had started from the backup; -1: it was not tried */
 };

@@ -1,4 +1,4 @@
-#include "run.h"
+#include "damage.h"
 
 #include "base/fault.h"
 #include "base/log.h"
@@ -6,14 +6,14 @@
 /* Makes backups. */
 
 /* Its id is the engine's: a try that was killed after the store had it is found there again. */
-static int store_it(struct run *r, const char *backup_id, enum backup_kind kind, struct err *e)
+static int store_it(struct run *r, const char *backup_id, bool is_full, struct err *e)
 {
 	struct app *app = r->app;
 	struct backup_bases bases = { .count = 0 };
 	struct engine_totals totals = { 0 };
 	struct engine_snapshot_req req = {
 		.ref = { r->job.user_id, r->job.instance_id, backup_id },
-		.is_full = kind == BACKUP_FULL,
+		.is_full = is_full,
 		.watch = run_watch(r),
 	};
 	OWN(pg_conn) struct pg_conn *c = NULL;
@@ -39,21 +39,47 @@ static int store_it(struct run *r, const char *backup_id, enum backup_kind kind,
 	return backup_stored(c, backup_id, &totals, e);
 }
 
-int run_snapshot(struct run *r, const char *backup_id, enum backup_kind kind, struct err *e)
+static int read_back(struct run *r, const char *backup_id, struct err *e)
 {
 	const struct engine_ref ref = { r->job.user_id, r->job.instance_id, backup_id };
 	const struct engine_watch watch = run_watch(r);
 	struct engine_proof proof = { 0 };
 
-	if (store_it(r, backup_id, kind, e) < 0)
-		return -1;
-	fault_point("backup.recorded");
-	if (engine_verify(r->app->engine, &ref, &watch, &proof, e) < 0) {
-		if (proof.bad_object[0])
-			log_error("a new backup does not verify", "backup_id", backup_id, "object",
-			          proof.bad_object);
-		return -1;
+	if (engine_verify(r->app->engine, &ref, &watch, &proof, e) == 0)
+		return 0;
+	if (proof.bad_object[0])
+		damage_note(r, proof.bad_object);
+	return -1;
+}
+
+/* What was found damaged on the way is stored anew; what else needs it is good no more. */
+static void spread(struct run *r)
+{
+	struct err e = ERR_INIT;
+
+	if (damage_spread(r, &e) < 0)
+		log_warn("which backups need what is damaged is not known", "error", e.msg);
+}
+
+/* One that does not verify leans on what is damaged, perhaps for long: it is made anew as a full one, which
+ * reads back all that it leans on. A crash in between finds the first, or none: both begin this again. */
+int run_snapshot(struct run *r, const char *backup_id, enum backup_kind kind, struct err *e)
+{
+	for (bool is_full = kind == BACKUP_FULL;; is_full = true) {
+		if (store_it(r, backup_id, is_full, e) < 0)
+			return -1;
+		fault_point("backup.recorded");
+		if (read_back(r, backup_id, e) == 0)
+			break;
+		if (is_full || (e->code != ERR_UPSTREAM && e->code != ERR_NOT_FOUND))
+			return -1;
+		log_warn("a new backup does not verify, and is made anew", "backup_id", backup_id,
+		         "error", e->msg);
+		*e = ERR_INIT;
+		if (engine_delete(r->app->engine, r->job.user_id, backup_id, e) < 0)
+			return -1;
 	}
+	spread(r);
 	/* A crash here: it is read back again. */
 	fault_point("backup.verified");
 	return 0;

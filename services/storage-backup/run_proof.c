@@ -1,4 +1,4 @@
-#include "run.h"
+#include "damage.h"
 #include "trial.h"
 
 #include "base/fault.h"
@@ -27,11 +27,29 @@ static int damaged(struct run *r, const struct engine_proof *proof, const struct
 	return pg_commit(&tx, e);
 }
 
-static int not_proven(struct run *r, const struct engine_proof *proof, const struct err *why,
+/* A drill reads what files need, in their order; which object is at fault a reading of all says. */
+static void find_object(struct run *r, struct engine_proof *proof)
+{
+	const struct engine_ref ref = { r->job.user_id, NULL, r->job.backup_id };
+	const struct engine_watch watch = run_watch(r);
+	struct err ignored = ERR_INIT;
+
+	if (!proof->bad_object[0])
+		(void)engine_verify(r->app->engine, &ref, &watch, proof, &ignored);
+}
+
+static int not_proven(struct run *r, struct engine_proof *proof, const struct err *why,
                       struct err *e)
 {
-	if ((why->code == ERR_UPSTREAM || why->code == ERR_NOT_FOUND) &&
-	    damaged(r, proof, why, e) < 0)
+	*e = *why;
+	if (why->code != ERR_UPSTREAM && why->code != ERR_NOT_FOUND) {
+		r->is_sound = true; /* as far as is known */
+		return -1;
+	}
+	find_object(r, proof);
+	if (proof->bad_object[0])
+		damage_note(r, proof->bad_object);
+	if (damaged(r, proof, why, e) < 0 || damage_spread(r, e) < 0)
 		return -1;
 	*e = *why;
 	return -1;

@@ -3,6 +3,7 @@
 #include "format/mem.h"
 
 #include "engine/condemned.h"
+#include "engine/pack_check.h"
 
 #include <assert.h>
 
@@ -11,12 +12,12 @@
 #define STRAYS_SOME 32 /* … where there is a base: most is in that */
 #define STRAY_TAIL  (32 << 10)
 
-static void note(const struct bases *b, const char *backup_id)
+static void note(const struct bases *b, enum engine_note_kind kind, const char *what)
 {
 	const struct engine_watch *w = &b->req->watch;
 
 	if (w->on_note)
-		w->on_note(w->ctx, ENGINE_NOTE_NO_BASE, backup_id);
+		w->on_note(w->ctx, kind, what);
 }
 
 /* The base's packs in the table, and their numbers there. */
@@ -67,7 +68,7 @@ static int base_load(struct bases *b, const char *backup_id, bool is_first, stru
 	if (stored_manifest_open(b->en, &ref, &m, e) < 0)
 		return -1;
 	/* What was sealed under an older key is not built upon: its key may be thrown away one day. */
-	if (manifest_keys(m.reader) != &m.ring->keys[0])
+	if (memcmp(manifest_keys(m.reader)->tag, b->keys->tag, sizeof(b->keys->tag)) != 0)
 		return err_set(e, ERR_NOT_FOUND, "made with an older key");
 	if (packs_map(b, m.reader, &map, e) < 0 || chunks_load(b, &m, map, is_first, e) < 0)
 		return -1;
@@ -116,7 +117,7 @@ static bool on_pack(void *ctx, const struct storage_object *object)
 static int stray_read(const struct bases *b, const struct manifest_pack *p, struct pack_index *ret,
                       struct err *e)
 {
-	const struct keys *k = &b->ring->keys[0];
+	const struct keys *k = b->keys;
 	struct key_text key = key_of_pack(k->user_id, p->id);
 	size_t ask = p->size < STRAY_TAIL ? p->size : STRAY_TAIL, got = 0, len;
 	OWN(mem) unsigned char *tail = mem_new(p->size);
@@ -190,10 +191,64 @@ static void shun(struct bases *b)
 	for (uint32_t i = 0; i < b->table->count; i++) {
 		struct known_pack *p = &b->table->packs[i];
 
-		if (!p->is_there ||
+		if (!p->is_there || b->is_list_lost ||
 		    (b->req->is_full && b->has_first && !p->is_stray && p->live < p->size / 2))
 			p->is_shunned = true;
 	}
+}
+
+/*
+ * Who cannot know what is condemned relies on nothing. The list is damaged, or its key is gone: the
+ * next prune writes it anew.
+ */
+static int condemned_load(struct bases *b, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	if (condemned_read(b->en, b->ring, on_condemned, b, &why) == 0)
+		return 0;
+	if (!is_base_fault(why.code)) {
+		*e = why;
+		return -1;
+	}
+	b->is_list_lost = true;
+	note(b, ENGINE_NOTE_BAD_OBJECT, key_of_condemned(b->req->ref.user_id).text);
+	return 0;
+}
+
+static int on_checked(void *ctx, const struct pack_checked *p, struct err *e)
+{
+	struct bases *b = ctx;
+
+	if (!p->why)
+		return 0;
+	if (!pack_is_bad(p->why)) {
+		*e = *p->why;
+		return -1;
+	}
+	b->table->packs[p->number].is_shunned = true;
+	note(b, ENGINE_NOTE_BAD_OBJECT, p->key->text);
+	return 0;
+}
+
+/* A full backup reads back what it may rely on: what is damaged is stored anew. */
+static int packs_check(struct bases *b, struct err *e)
+{
+	const struct pack_check_to to = { b->en, b->keys, on_checked, b };
+	OWN(pack_check) struct pack_check *check = NULL;
+
+	if (pack_check_new(&to, &check, e) < 0)
+		return -1;
+	for (uint32_t i = 0; i < b->table->count; i++) {
+		struct manifest_pack pack = { .size = b->table->packs[i].size };
+
+		if (!bases_may_use(b, i))
+			continue;
+		memcpy(pack.id, b->table->packs[i].id, PACK_ID_LEN);
+		if (pulse_tell(b->pulse, false, e) < 0 || pack_check_add(check, i, &pack, e) < 0)
+			return -1;
+	}
+	return pack_check_end(check, e);
 }
 
 static int store_look(struct bases *b, struct err *e)
@@ -206,14 +261,13 @@ static int store_look(struct bases *b, struct err *e)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	l->b = b;
 	l->prefix_len = strlen(prefix.text);
-	if (condemned_read(b->en, b->ring, on_condemned, b, e) < 0 ||
-	    storage_list(b->en->storage, prefix.text, &to, e) < 0)
+	if (condemned_load(b, e) < 0 || storage_list(b->en->storage, prefix.text, &to, e) < 0)
 		return -1;
 	shun(b);
-	for (size_t i = 0; i < l->stray_count; i++)
+	for (size_t i = 0; i < l->stray_count && !b->is_list_lost; i++)
 		if (stray_load(b, &l->strays[i], e) < 0)
 			return -1;
-	return 0;
+	return b->req->is_full ? packs_check(b, e) : 0;
 }
 
 int bases_load(struct bases *b, struct err *e)
@@ -227,7 +281,7 @@ int bases_load(struct bases *b, struct err *e)
 			if (!first.backup_id)
 				first.backup_id = b->req->base_ids[i];
 		} else if (is_base_fault(why.code)) {
-			note(b, b->req->base_ids[i]);
+			note(b, ENGINE_NOTE_NO_BASE, b->req->base_ids[i]);
 		} else {
 			*e = why;
 			return -1;
@@ -253,6 +307,21 @@ static bool has_path(const struct record *r)
 	return r->type == RECORD_FILE || r->type == RECORD_DIR || r->type == RECORD_LINK;
 }
 
+/* Kept byte by byte: SQLite may copy it this time, and its journals belong to it. The note comes first. */
+static bool was_plain(const struct bases *b)
+{
+	return b->at.path_len == b->plain_len && b->plain_len &&
+	       memcmp(b->at.path, b->plain, b->plain_len) == 0;
+}
+
+static void remember_plain(struct bases *b)
+{
+	if (b->at.type != RECORD_NOTE || b->at.note != ENGINE_NOTE_PLAIN_DB)
+		return;
+	memcpy(b->plain, b->at.path, b->at.path_len);
+	b->plain_len = b->at.path_len;
+}
+
 int bases_find(struct bases *b, const char *path, size_t len, const struct record **ret,
                struct err *e)
 {
@@ -264,10 +333,11 @@ int bases_find(struct bases *b, const char *path, size_t len, const struct recor
 		                    ? record_path_order(b->at.path, b->at.path_len, path, len)
 		                    : -1;
 
-		if (order == 0 && b->at.type == RECORD_FILE)
+		if (order == 0 && b->at.type == RECORD_FILE && !was_plain(b))
 			*ret = &b->at;
 		if (order >= 0)
 			return 0;
+		remember_plain(b);
 		if (stored_manifest_next(&b->first, &b->at, &b->is_at_end, e) < 0)
 			return -1;
 	}

@@ -131,6 +131,58 @@ int engine_backups(struct engine *en, const char *user_id,
 	return 0;
 }
 
+static bool needs(const struct manifest_reader *m, const char *object)
+{
+	const char *slash = strrchr(object, '/');
+	unsigned char id[PACK_ID_LEN];
+
+	if (!slash || !pack_id_parse(slash + 1, id))
+		return false;
+	for (uint32_t i = 0; i < manifest_head(m)->packs; i++)
+		if (memcmp(manifest_packs(m)[i].id, id, PACK_ID_LEN) == 0)
+			return true;
+	return false;
+}
+
+static int needs_any(const struct engine *en, const struct engine_ref *ref,
+                     const char *const *objects, size_t count, bool *ret, struct err *e)
+{
+	OWN(stored_manifest) struct stored_manifest m = { 0 };
+	struct err why = ERR_INIT;
+
+	*ret = false;
+	if (stored_manifest_open(en, ref, &m, &why) < 0) {
+		if (why.code == ERR_NOT_FOUND || why.code == ERR_UPSTREAM ||
+		    why.code == ERR_FORBIDDEN)
+			return 0;
+		*e = why;
+		return -1;
+	}
+	for (size_t i = 0; i < count && !*ret; i++)
+		*ret = needs(m.reader, objects[i]);
+	return 0;
+}
+
+int engine_dependents(struct engine *en, const char *user_id, const char *const *objects,
+                      size_t count, bool (*on_backup)(void *ctx, const char *backup_id), void *ctx,
+                      struct err *e)
+{
+	OWN(backup_ids) struct backup_ids ids = { 0 };
+
+	if (user_check(user_id, e) < 0 || catalog_backups(en, user_id, &ids, e) < 0)
+		return -1;
+	for (size_t i = 0; i < ids.count; i++) {
+		struct engine_ref ref = { user_id, NULL, ids.ids[i] };
+		bool is_one;
+
+		if (needs_any(en, &ref, objects, count, &is_one, e) < 0)
+			return -1;
+		if (is_one && !on_backup(ctx, ids.ids[i]))
+			return 0;
+	}
+	return 0;
+}
+
 int engine_delete(struct engine *en, const char *user_id, const char *backup_id, struct err *e)
 {
 	struct engine_ref ref = { user_id, NULL, backup_id };

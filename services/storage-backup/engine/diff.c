@@ -60,7 +60,7 @@ static int dir_open(struct engine *en, struct differ *d, struct err *e)
 	uuid_make(id);
 	req.ref.backup_id = id;
 	req.ref.instance_id = manifest_head(d->first.m.reader)->instance_id;
-	if (snapshot_dry(en, &req, d->req->under, &dry, e) < 0)
+	if (snapshot_dry(en, &req, d->req->under, manifest_keys(d->first.m.reader), &dry, e) < 0)
 		return -1;
 	d->second.fd = dry.fd;
 	if (key_ring_new(en, d->req->ref.user_id, &d->second.m.ring, e) < 0)

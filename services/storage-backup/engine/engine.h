@@ -71,8 +71,9 @@ enum engine_note_kind {
 	ENGINE_NOTE_CHANGED = 1, /* changed at each of the readings: holds what the last one saw */
 	ENGINE_NOTE_VANISHED,    /* was there when its directory was read, then no more */
 	ENGINE_NOTE_SPECIAL,     /* a socket, pipe or device: not kept */
-	ENGINE_NOTE_PLAIN_DB, /* SQLite would not copy it: kept byte by byte, with its journals */
-	ENGINE_NOTE_NO_BASE,  /* a base backup could not be read: path is its id */
+	ENGINE_NOTE_PLAIN_DB,   /* SQLite would not copy it: kept byte by byte, with its journals */
+	ENGINE_NOTE_NO_BASE,    /* a base backup could not be read: path is its id */
+	ENGINE_NOTE_BAD_OBJECT, /* damaged: path is its key. What was needed of it is stored anew */
 };
 
 /* Both are called on the thread that called the engine, at most some 20 times a second for progress.
@@ -233,6 +234,12 @@ int engine_users(struct engine *en, bool (*on_user)(void *ctx, const char *user_
 int engine_backups(struct engine *en, const char *user_id,
                    bool (*on_backup)(void *ctx, const struct engine_backup *b), void *ctx,
                    struct err *e);
+
+/* The user's backups that need one of these objects (keys of packs), as far as their manifests can be
+ * read. on_backup returns false to end it. */
+int engine_dependents(struct engine *en, const char *user_id, const char *const *objects,
+                      size_t count, bool (*on_backup)(void *ctx, const char *backup_id), void *ctx,
+                      struct err *e);
 
 /* The backup is gone, its chunks are left to prune. Gone already is fine. */
 int engine_delete(struct engine *en, const char *user_id, const char *backup_id, struct err *e);

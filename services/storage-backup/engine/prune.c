@@ -2,6 +2,7 @@
 #include "engine/condemned.h"
 #include "engine/pack_table.h"
 
+#include "base/clock.h"
 #include "base/uuid.h"
 
 #include <sodium.h>
@@ -20,7 +21,7 @@
 struct pruner {
 	const struct engine *en;
 	const char *user_id;
-	long long now_ms, grace_ms;
+	long long now_ms, mono_ms, grace_ms;
 	struct key_ring *ring;
 	struct pulse pulse;
 	struct pack_table live;
@@ -30,6 +31,7 @@ struct pruner {
 	struct condemned *list; /* the new one */
 	size_t count, size;
 	size_t prefix_len;
+	bool is_list_lost;
 	struct engine_pruned done;
 	uint32_t *sizes; /* of list's packs */
 	struct err failure;
@@ -140,13 +142,32 @@ static bool on_pack(void *ctx, const struct storage_object *object)
 	       0;
 }
 
+/* One that is damaged, or whose key is gone, is no more than a list that is to be begun anew: every
+ * grace then begins now. A snapshot that cannot read it either relies on nothing (bases.c). */
+static int list_read(struct pruner *p, struct err *e)
+{
+	const struct engine_watch *w = p->pulse.watch;
+	struct err why = ERR_INIT;
+
+	if (condemned_read(p->en, p->ring, on_condemned, p, &why) == 0)
+		return 0;
+	if (why.code != ERR_UPSTREAM && why.code != ERR_FORBIDDEN) {
+		*e = why;
+		return -1;
+	}
+	if (w && w->on_note)
+		w->on_note(w->ctx, ENGINE_NOTE_BAD_OBJECT, key_of_condemned(p->user_id).text);
+	p->is_list_lost = true;
+	return 0;
+}
+
 static int list_make(struct pruner *p, struct err *e)
 {
 	struct key_text prefix = key_of_packs(p->user_id);
 	struct storage_list_to to = { .on_object = on_pack, .ctx = p };
 
 	p->prefix_len = strlen(prefix.text);
-	if (condemned_read(p->en, p->ring, on_condemned, p, e) < 0 ||
+	if (list_read(p, e) < 0 ||
 	    (!p->failure.code && storage_list(p->en->storage, prefix.text, &to, e) < 0))
 		return -1;
 	if (p->failure.code) {
@@ -183,6 +204,7 @@ int engine_prune(struct engine *en, const char *user_id, long long grace_s,
 		.en = en,
 		.user_id = user_id,
 		.now_ms = en->now_ms(),
+		.mono_ms = clock_mono_ms(),
 		.grace_ms = grace_s * 1000,
 		.pulse = { .watch = watch, .progress.step = "scan" },
 	};
@@ -194,10 +216,11 @@ int engine_prune(struct engine *en, const char *user_id, long long grace_s,
 		               ENGINE_GRACE_MIN_S);
 	if (key_ring_new(en, user_id, &p.ring, e) < 0 || mark(&p, e) < 0 || list_make(&p, e) < 0)
 		return -1;
-	if (en->now_ms() - p.now_ms > MARK_MAX_MS)
+	if (en->now_ms() - p.now_ms > MARK_MAX_MS || clock_mono_ms() - p.mono_ms > MARK_MAX_MS)
 		return err_set(e, ERR_TIMEOUT, "looking through the manifests took too long");
 	fault_point("prune.marked");
-	if ((p.count > 0 || p.old.count > 0) && condemned_write(en, p.ring, p.list, p.count, e) < 0)
+	if ((p.count > 0 || p.old.count > 0 || p.is_list_lost) &&
+	    condemned_write(en, p.ring, p.list, p.count, e) < 0)
 		return -1;
 	fault_point("prune.condemned");
 	if (sweep(&p, e) < 0)

@@ -2,6 +2,8 @@
 
 #include "format/mem.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <sodium.h>
 
@@ -67,8 +69,10 @@ static int start_reading(struct snapshot *s, struct err *e)
 {
 	s->bases = (struct bases){ .en = s->en,
 		                   .ring = s->ring_of_keys,
+		                   .keys = s->keys,
 		                   .req = s->req,
 		                   .started_ms = s->started_ms,
+		                   .pulse = &s->pulse,
 		                   .table = &s->table,
 		                   .index = NULL };
 	if (chunk_index_new(s->en, &s->index, e) < 0)
@@ -131,6 +135,13 @@ static int finish(struct snapshot *s, struct err *e)
 	return manifest_finish(s->writer, &s->head, packs, s->out, e);
 }
 
+/* By two clocks: the one on the wall may be set back meanwhile. */
+static bool is_too_late(const struct snapshot *s)
+{
+	return s->en->now_ms() - s->started_ms > SNAPSHOT_MAX_MS ||
+	       clock_mono_ms() - s->started_mono_ms > SNAPSHOT_MAX_MS;
+}
+
 /* The one moment in which the backup comes to be is that of the put. */
 static int commit(struct snapshot *s, struct err *e)
 {
@@ -142,7 +153,7 @@ static int commit(struct snapshot *s, struct err *e)
 	    finish(s, e) < 0)
 		return -1;
 	size = lseek(s->out, 0, SEEK_CUR);
-	if (s->en->now_ms() - s->started_ms > SNAPSHOT_MAX_MS)
+	if (is_too_late(s))
 		return err_set(e, ERR_TIMEOUT,
 		               "the backup took longer than %lld h: what it relies "
 		               "on may have been deleted meanwhile",
@@ -163,7 +174,8 @@ static int make(struct snapshot *s, struct err *e)
 
 	if (key_ring_new(s->en, s->req->ref.user_id, &s->ring_of_keys, e) < 0)
 		return -1;
-	s->keys = &s->ring_of_keys->keys[0];
+	if (!s->keys)
+		s->keys = &s->ring_of_keys->keys[0];
 	if (scan(s, e) < 0 || start_reading(s, e) < 0 || start_working(s, e) < 0 ||
 	    start_writing(s, e) < 0)
 		return -1;
@@ -186,19 +198,21 @@ static struct snapshot *snapshot_new(const struct engine *en, const struct engin
 	s->en = en;
 	s->req = req;
 	s->started_ms = en->now_ms();
+	s->started_mono_ms = clock_mono_ms();
 	s->scratch = s->out = s->extents.scratch = -1;
 	s->pulse.watch = &req->watch;
 	return s;
 }
 
 int snapshot_dry(const struct engine *en, const struct engine_snapshot_req *req, const char *under,
-                 struct dry *ret, struct err *e)
+                 const struct keys *keys, struct dry *ret, struct err *e)
 {
 	__attribute__((cleanup(own_snapshot))) struct snapshot *s = snapshot_new(en, req, e);
 
 	if (!s)
 		return -1;
 	s->is_dry = true;
+	s->keys = keys;
 	s->under = under;
 	if (make(s, e) < 0 || finish(s, e) < 0)
 		return -1;

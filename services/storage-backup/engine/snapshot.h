@@ -61,7 +61,7 @@ struct snapshot {
 	const char *under; /* of a dry one: "" or a path */
 	struct key_ring *ring_of_keys;
 	const struct keys *keys;
-	long long started_ms;
+	long long started_ms, started_mono_ms;
 	struct pulse pulse;
 
 	struct pack_table table;
@@ -89,14 +89,14 @@ struct snapshot {
 /*
  * What a backup of the directory would say, into a manifest of its own in a scratch file; stores
  * nothing. Chunks that are not in the store have a place that is none. The manifest's backup id is
- * the answer's.
+ * the answer's; it names chunks by the keys of the backup that it is to be compared with.
  */
 struct dry {
 	int fd; /* the caller's to close */
 	char backup_id[MANIFEST_ID_SIZE];
 };
 int snapshot_dry(const struct engine *en, const struct engine_snapshot_req *req, const char *under,
-                 struct dry *ret, struct err *e);
+                 const struct keys *keys, struct dry *ret, struct err *e);
 
 /* walk_to.on_item and .on_vanished: ctx is the snapshot. */
 int snapshot_on_item(void *ctx, const struct walk_item *item, struct err *e);

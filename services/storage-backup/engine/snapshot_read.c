@@ -253,6 +253,35 @@ static bool keep_going(void *ctx)
 	return pulse_tell(&s->pulse, false, &ignored) == 0;
 }
 
+/* Its journals come after it in the walk; once they are passed it is forgotten. */
+static void plain_forget(struct snapshot *s, const struct walk_item *item)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->plain_count; i++) {
+		char last[ENGINE_PATH_MAX + sizeof("-wal")];
+		int len = snprintf(last, sizeof(last), "%s-wal", s->plain[i]);
+
+		if (record_path_order(last, (size_t)len, item->path, item->path_len) < 0)
+			free(s->plain[i]);
+		else
+			s->plain[kept++] = s->plain[i];
+	}
+	s->plain_count = kept;
+}
+
+static int plain_add(struct snapshot *s, const struct walk_item *item, struct err *e)
+{
+	plain_forget(s, item);
+	if (s->plain_count == SNAPSHOT_PLAIN_MAX)
+		return err_set(e, ERR_TOO_LARGE, "too many databases beside %.100s", item->path);
+	s->plain[s->plain_count] = strdup(item->path);
+	if (!s->plain[s->plain_count])
+		return err_set(e, ERR_INTERNAL, "out of memory");
+	s->plain_count++;
+	return note(s, ENGINE_NOTE_PLAIN_DB, item->path, e);
+}
+
 /* *ret_is_done false: SQLite would not, it is to be read as it lies there. */
 static int read_database(struct snapshot *s, const struct walk_item *item, const struct stat *st,
                          bool *ret_is_done, struct err *e)
@@ -268,13 +297,8 @@ static int read_database(struct snapshot *s, const struct walk_item *item, const
 		*e = why;
 		return -1;
 	}
-	if (copy < 0) {
-		if (s->plain_count < SNAPSHOT_PLAIN_MAX) {
-			s->plain[s->plain_count] = strdup(item->path);
-			s->plain_count += s->plain[s->plain_count] != NULL;
-		}
-		return note(s, ENGINE_NOTE_PLAIN_DB, item->path, e);
-	}
+	if (copy < 0)
+		return plain_add(s, item, e);
 	fault_point("snapshot.database");
 	if (fstat(copy, &copied) < 0)
 		return file_error(e, item->path);

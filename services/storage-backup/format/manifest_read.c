@@ -143,6 +143,35 @@ static int packs_read(struct manifest_reader *m, struct err *e)
 	return done == m->head.packs ? 0 : damaged(e, "its table of packs");
 }
 
+static void key_take(struct manifest_reader *m, const struct manifest_opt *opt,
+                     const struct keys *k, const unsigned char salt[SEGMENT_SALT_LEN])
+{
+	m->keys = k;
+	memcpy(m->codec.user_id, k->user_id, MANIFEST_ID_SIZE);
+	snprintf(m->codec.backup_id, sizeof(m->codec.backup_id), "%s", opt->backup_id);
+	keys_of_one(k->manifest, salt, m->codec.backup_id, m->codec.key);
+}
+
+/* No key has its tag. Where one opens the head all the same, it is the tag that is damaged. */
+static bool opens_anyway(struct manifest_reader *m, const struct manifest_opt *opt)
+{
+	size_t len = m->end >= SEGMENT_HEAD + 4 ? bytes_get32(m->buf + SEGMENT_HEAD) : SIZE_MAX;
+
+	if (len > SEGMENT_SEALED_MAX || m->end - SEGMENT_HEAD - 4 < len)
+		return false;
+	for (size_t i = 0; i < opt->key_count; i++) {
+		struct err ignored = ERR_INIT;
+		size_t got = 0;
+
+		key_take(m, opt, &opt->keys[i], m->buf + 16);
+		memcpy(m->codec.sealed, m->buf + SEGMENT_HEAD + 4, len);
+		if (segment_open(&m->codec, SEGMENT_TOP, 0, len, m->text, &got, &ignored) == 0)
+			return true;
+	}
+	m->keys = NULL;
+	return false;
+}
+
 static int start_read(struct manifest_reader *m, const struct manifest_opt *opt, struct err *e)
 {
 	if (fill(m, SEGMENT_HEAD, e) < 0)
@@ -151,14 +180,13 @@ static int start_read(struct manifest_reader *m, const struct manifest_opt *opt,
 		return damaged(e, "it does not begin as one");
 	for (size_t i = 0; i < opt->key_count && !m->keys; i++)
 		if (memcmp(m->buf + 8, opt->keys[i].tag, 8) == 0)
-			m->keys = &opt->keys[i];
+			key_take(m, opt, &opt->keys[i], m->buf + 16);
+	if (!m->keys && opens_anyway(m, opt))
+		return damaged(e, "its key's tag");
 	if (!m->keys)
 		return err_set(
 			e, ERR_FORBIDDEN,
 			"the manifest was made with another ENCRYPTION_KEY, or is another's");
-	memcpy(m->codec.user_id, m->keys->user_id, MANIFEST_ID_SIZE);
-	snprintf(m->codec.backup_id, sizeof(m->codec.backup_id), "%s", opt->backup_id);
-	keys_of_one(m->keys->manifest, m->buf + 16, m->codec.backup_id, m->codec.key);
 	m->at = SEGMENT_HEAD;
 	return 0;
 }
