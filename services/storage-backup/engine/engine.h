@@ -145,6 +145,7 @@ int engine_drill_forget(const char *keep_dir, struct err *e);
  * it was made of, or NULL).
  * fetch: builds <instance>.restore-<restore id> beside <instance>, complete and durable; the assistant
  *        may run. A leftover of an earlier try is removed first; one that is complete is kept.
+ *        Where the disk is full nothing is left there.
  * swap:  the assistant must not run. One rename exchanges the two, or gives the new one its name
  *        where there was none. *ret_done: false when a former call had done it.
  * clean: removes what lies beside: after a swap the old state, before it (abandoned) the new one.

@@ -34,6 +34,15 @@ static int content_hash(struct stored_manifest *m, uint64_t extents, char ret[33
 	return 0;
 }
 
+/* A file may claim any time. */
+static long long time_ms(const struct record *r)
+{
+	const int64_t most_s = INT64_MAX / 1000 - 1;
+	int64_t at_s = r->mtime_s > most_s ? most_s : r->mtime_s < -most_s ? -most_s : r->mtime_s;
+
+	return at_s * 1000 + r->mtime_ns / 1000000;
+}
+
 int looker_next(struct looker *l, bool *ret_is_end, struct err *e)
 {
 	struct engine_entry *to = &l->entry;
@@ -59,7 +68,7 @@ int looker_next(struct looker *l, bool *ret_is_end, struct err *e)
 		                     .uid = r.uid,
 		                     .gid = r.gid,
 		                     .size = (long long)r.size,
-		                     .mtime_ms = r.mtime_s * 1000 + r.mtime_ns / 1000000,
+		                     .mtime_ms = time_ms(&r),
 		                     .target = r.type == RECORD_LINK ? l->target : NULL,
 		                     .is_database = r.flags & RECORD_IS_DATABASE,
 		                     .was_changing = r.flags & RECORD_WAS_CHANGING };

@@ -99,22 +99,13 @@ static int fetched_totals(const struct engine *en, const struct engine_restore_r
 	return 0;
 }
 
-int engine_restore_fetch(struct engine *en, const struct engine_restore_req *req,
-                         struct engine_totals *ret, struct err *e)
+/* Into home/name, which is not there. */
+static int fetch_into(const struct engine *en, const struct engine_restore_req *req, int home,
+                      const char *name, struct engine_totals *ret, struct err *e)
 {
 	struct pulse pulse = { .watch = &req->watch, .progress.step = "fetch" };
-	OWN(fd) int home = restore_home(req, e);
 	OWN(fd) int dir = -1;
-	char name[NAME_SIZE];
 
-	if (home < 0)
-		return -1;
-	staging_name(req, name);
-	if (is_marked(home, name, req->restore_id) ||
-	    is_marked(home, req->instance_id, req->restore_id))
-		return fetched_totals(en, req, ret, e);
-	if (tree_remove(home, name, e) < 0)
-		return -1;
 	if (mkdirat(home, name, 0700) < 0)
 		return file_error(e, name);
 	fault_point("restore.begin");
@@ -128,6 +119,29 @@ int engine_restore_fetch(struct engine *en, const struct engine_restore_req *req
 		return file_error(e, name);
 	fault_point("restore.fetched");
 	return 0;
+}
+
+int engine_restore_fetch(struct engine *en, const struct engine_restore_req *req,
+                         struct engine_totals *ret, struct err *e)
+{
+	OWN(fd) int home = restore_home(req, e);
+	char name[NAME_SIZE];
+	struct err ignored = ERR_INIT;
+
+	if (home < 0)
+		return -1;
+	staging_name(req, name);
+	if (is_marked(home, name, req->restore_id) ||
+	    is_marked(home, req->instance_id, req->restore_id))
+		return fetched_totals(en, req, ret, e);
+	if (tree_remove(home, name, e) < 0)
+		return -1;
+	if (fetch_into(en, req, home, name, ret, e) == 0)
+		return 0;
+	/* The assistant runs on beside it: its disk is not kept full until the next try. */
+	if (e->code == ERR_QUOTA)
+		tree_remove(home, name, &ignored);
+	return -1;
 }
 
 int engine_restore_swap(struct engine *en, const struct engine_restore_req *req, bool *ret_done,

@@ -17,6 +17,13 @@ struct target {
 	bool is_there, is_database;
 };
 
+static bool is_dir_at(int parent, const char *name)
+{
+	struct stat st;
+
+	return fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+}
+
 /* A directory above the path, in the stage always, in the live tree where it is missing. */
 static int make_above(const struct target *t, const struct record *r, const char *path,
                       struct err *e)
@@ -31,9 +38,12 @@ static int make_above(const struct target *t, const struct record *r, const char
 		if (parent < 0)
 			return -1;
 		if (mkdirat(parent, name, 0700) < 0) {
-			if (errno == EEXIST)
-				continue;
-			return file_error(e, path);
+			if (errno != EEXIST)
+				return file_error(e, path);
+			if (!is_dir_at(parent, name))
+				return err_set(e, ERR_CONFLICT,
+				               "What it lay in is no directory any more.");
+			continue;
 		}
 		fd = openat(parent, name, DIR_OPEN);
 		if (fd < 0)

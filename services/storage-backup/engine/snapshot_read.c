@@ -10,7 +10,7 @@
 
 #define READINGS_MAX 3
 #define AGAIN_MS     20
-#define RACY_MS      2000 /* a file system's clock may be so coarse that a change does not show */
+#define RACY_S       3 /* a file system's clock may be so coarse that a change does not show */
 
 static struct slot *slot_next(struct snapshot *s, enum slot_what what, struct err *e)
 {
@@ -336,9 +336,9 @@ static bool is_copied_journal(const struct snapshot *s, const struct walk_item *
 
 /* ---- a file that did not change ------------------------------------------------------------- */
 
-static bool is_past(int64_t at_s, uint32_t at_ns, uint64_t limit_ms)
+static bool is_past(int64_t at_s, uint64_t limit_ms)
 {
-	return at_s * 1000 + at_ns / 1000000 < (int64_t)limit_ms - RACY_MS;
+	return at_s < (int64_t)(limit_ms / 1000) - RACY_S;
 }
 
 /* What was committed to a database may still lie in its log alone. */
@@ -358,8 +358,8 @@ static bool is_unchanged(const struct snapshot *s, const struct record *r,
 	if (r->flags & RECORD_WAS_CHANGING || r->inode != st->st_ino ||
 	    r->mtime_s != st->st_mtim.tv_sec || r->mtime_ns != (uint32_t)st->st_mtim.tv_nsec ||
 	    r->ctime_s != st->st_ctim.tv_sec || r->ctime_ns != (uint32_t)st->st_ctim.tv_nsec ||
-	    !is_past(r->mtime_s, r->mtime_ns, s->bases.first_created_ms) ||
-	    !is_past(r->ctime_s, r->ctime_ns, s->bases.first_created_ms))
+	    !is_past(r->mtime_s, s->bases.first_created_ms) ||
+	    !is_past(r->ctime_s, s->bases.first_created_ms))
 		return false;
 	if (r->flags & RECORD_IS_DATABASE)
 		return !has_log(item); /* the copy's size is its own */

@@ -213,6 +213,24 @@ static void a_kill_at_any_point_loses_nothing(void **state)
 	}
 }
 
+static size_t count_below(const char *dir, const char *pattern)
+{
+	char line[4096];
+	size_t count = 0;
+	FILE *f;
+
+	run((const char *[]){
+		"sh", "-c",
+		text_of("find %s -name '%s' > %s.list 2>/dev/null || true", dir, pattern, dir),
+		NULL });
+	f = fopen(text_of("%s.list", dir), "r");
+	while (f && fgets(line, sizeof(line), f))
+		count++;
+	if (f)
+		fclose(f);
+	return count;
+}
+
 /* A file-size limit is a disk that is full as soon as anything longer is written. */
 static void a_full_disk_is_named_and_loses_nothing(void **state)
 {
@@ -239,6 +257,8 @@ static void a_full_disk_is_named_and_loses_nothing(void **state)
 			waitpid(pid, &status, 0);
 			assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
 			check_promises(&s, steps[i].name, "full disk");
+			/* What did not fit does not keep the disk full. */
+			assert_int_equal(count_below(s.data, "*restore-*"), 0);
 			e = ERR_INIT;
 			assert_ok(steps[i].run(&s, &e), &e);
 			print_message("| %-14s files end at %7lu bytes: %s\n", steps[i].name,
@@ -261,24 +281,6 @@ static bool go_on(void *ctx, const struct engine_progress *p)
 
 	(void)p;
 	return ++stop->passes != stop->at;
-}
-
-static size_t count_below(const char *dir, const char *pattern)
-{
-	char line[4096];
-	size_t count = 0;
-	FILE *f;
-
-	run((const char *[]){
-		"sh", "-c",
-		text_of("find %s -name '%s' > %s.list 2>/dev/null || true", dir, pattern, dir),
-		NULL });
-	f = fopen(text_of("%s.list", dir), "r");
-	while (f && fgets(line, sizeof(line), f))
-		count++;
-	if (f)
-		fclose(f);
-	return count;
 }
 
 /* What the service does with a restore that it gives up. */
