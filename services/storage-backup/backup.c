@@ -309,6 +309,15 @@ int backup_damaged(struct pg_conn *c, const char *id, const char *text, struct e
 	return pg_query(c, sql, (const char *[]){ id, text }, 2, NULL, e);
 }
 
+const char *backup_time(struct arena *a, long long unix_ms)
+{
+	char text[CLOCK_TEXT_SIZE];
+
+	if (unix_ms < 0 || unix_ms > 253402300799999LL)
+		unix_ms = 0;
+	return arena_strdup(a, clock_text(unix_ms, text));
+}
+
 int backup_bases(struct pg_conn *c, const char *user_id, const char *instance_id,
                  struct backup_bases *ret, struct err *e)
 {

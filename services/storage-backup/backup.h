@@ -70,6 +70,9 @@ struct backup_trial {
 int backup_tried(struct pg_conn *c, const char *id, const struct backup_trial *t, struct err *e);
 int backup_damaged(struct pg_conn *c, const char *id, const char *text, struct err *e);
 
+/* A file's time as a text: it may claim any, and what the text cannot say is 1970. NULL: out of memory. */
+const char *backup_time(struct arena *a, long long unix_ms);
+
 /* Good ones of the instance, newest first, to lean the next one on. */
 struct backup_bases {
 	char ids[ENGINE_BASES_MAX][UUID_SIZE];

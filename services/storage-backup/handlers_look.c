@@ -3,7 +3,6 @@
 #include "backup.h"
 #include "live.h"
 #include "path_text.h"
-#include "target.h"
 #include "text_diff.h"
 
 #include <sodium.h>
@@ -14,7 +13,6 @@
 #define PAGE_BYTES    ((size_t)512 << 10) /* of paths, a page */
 #define TEXT_MAX      ((size_t)256 << 10)
 #define CHANGES_MAX   200
-#define VERSIONS_MAX  200
 
 #define ENCODING sodium_base64_VARIANT_URLSAFE_NO_PADDING
 
@@ -37,16 +35,6 @@ static int load(const struct call *c, const char *backup_id, struct backup *ret,
 static const char *type_name(char type)
 {
 	return type == 'd' ? "directory" : type == 'l' ? "link" : "file";
-}
-
-static const char *when(struct arena *a, long long ms)
-{
-	char text[CLOCK_TEXT_SIZE];
-
-	/* Before 1970, or past what the text can say: a file may claim any time. */
-	if (ms < 0 || ms > 253402300799999LL)
-		ms = 0;
-	return arena_strdup(a, clock_text(ms, text));
 }
 
 /* ---- the files --------------------------------------------------------------------------------- */
@@ -90,7 +78,7 @@ static bool on_entry(void *ctx, const struct engine_entry *entry)
 	f->type = type_name(entry->type);
 	f->size = entry->size;
 	f->mode = entry->mode & 07777;
-	f->modified_at = when(p->a, entry->mtime_ms);
+	f->modified_at = backup_time(p->a, entry->mtime_ms);
 	p->last = arena_strdup(p->a, entry->path);
 	p->is_short |= !f->path || !f->modified_at || !p->last;
 	p->out->items_count++;
@@ -194,7 +182,7 @@ int on_backup_file(struct call *c, struct err *e)
 	out->backup_id = in->backup_id;
 	out->path = in->path;
 	out->size = (long long)len;
-	out->modified_at = when(&c->arena, mtime_ms);
+	out->modified_at = backup_time(&c->arena, mtime_ms);
 	out->text = arena_strdup(&c->arena, text);
 	return out->text && out->modified_at ? 0 : err_set(e, ERR_INTERNAL, "out of memory");
 }
@@ -287,95 +275,4 @@ int on_backup_diff(struct call *c, struct err *e)
 	if (live < 0)
 		return -1;
 	return live > 0 ? lines_of(c, &b, in->path, now, e) : 0;
-}
-
-/* ---- the versions of a memory file ------------------------------------------------------------- */
-
-struct version {
-	char content[33];
-	long long size, mtime_ms;
-	bool is_there;
-};
-
-static bool on_version(void *ctx, const struct engine_entry *entry)
-{
-	struct version *v = ctx;
-
-	if (entry->type == 'f') {
-		*v = (struct version){ "", entry->size, entry->mtime_ms, true };
-		memcpy(v->content, entry->content, sizeof(v->content));
-	}
-	return false;
-}
-
-/* Backups newest first: a version is told of once, as the oldest backup that has it in a row. */
-static int history(struct call *c, const PGresult *res, const char *path, struct err *e)
-{
-	struct memory_history *out = CALL_OUT(c, memory_history);
-	struct app *app = c->app;
-	struct version last = { .is_there = false };
-
-	for (int i = 0; i < PQntuples(res) && out->items_count < VERSIONS_MAX; i++) {
-		const struct engine_ref ref = { c->ctx.user_id, NULL, pg_text(res, i, "id") };
-		struct memory_version *item = &out->items[out->items_count];
-		struct version v = { .is_there = false };
-		long long ms;
-
-		if (pg_int(res, i, "created_ms", &ms, e) < 0)
-			return -1;
-		if (engine_list(app->engine, &ref, path, on_version, &v, e) < 0) {
-			/* It is not in this one; or the backup has just expired. */
-			if (e->code != ERR_NOT_FOUND)
-				return -1;
-			*e = ERR_INIT;
-		}
-		if (v.is_there && last.is_there && strcmp(v.content, last.content) == 0) {
-			item--;
-			item->backups++;
-		} else if (v.is_there) {
-			item->backups = 1;
-			out->items_count++;
-		}
-		last = v;
-		if (!v.is_there)
-			continue;
-		item->backup_id = arena_strdup(&c->arena, ref.backup_id);
-		item->backed_up_at = when(&c->arena, ms);
-		item->modified_at = when(&c->arena, v.mtime_ms);
-		item->size = v.size;
-		if (!item->backup_id || !item->backed_up_at || !item->modified_at)
-			return err_set(e, ERR_INTERNAL, "out of memory");
-	}
-	return 0;
-}
-
-int on_memory_history(struct call *c, struct err *e)
-{
-	static const char sql[] =
-		"SELECT id, floor(extract(epoch FROM created_at) * 1000)::bigint AS created_ms"
-		" FROM backups WHERE instance_id = $1 AND user_id = $2 AND status = 'done'"
-		" ORDER BY created_at DESC, id DESC LIMIT 500";
-	const struct memory_history_req *in = CALL_IN(c, memory_history_req);
-	struct memory_history *out = CALL_OUT(c, memory_history);
-	struct app *app = c->app;
-	OWN(pg_conn) struct pg_conn *db = NULL;
-	OWN(pg_result) PGresult *res = NULL;
-	const char *path;
-
-	if (!c->ctx.user_id[0])
-		return err_set(e, ERR_UNAUTHENTICATED, "sign in first");
-	path = arena_printf(&c->arena, "workspace/%s", in->path);
-	if (!path)
-		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (path_check(path, "path", e) < 0 ||
-	    target_check(app, &c->ctx, in->instance_id, false, e) < 0 ||
-	    pg_take(app->db, &db, e) < 0 ||
-	    pg_query(db, sql, (const char *[]){ in->instance_id, c->ctx.user_id }, 2, &res, e) < 0)
-		return -1;
-	pg_give(TAKE(db)); /* what follows takes its time */
-	out->path = in->path;
-	out->items = arena_alloc(&c->arena, (VERSIONS_MAX + 1) * sizeof(*out->items));
-	if (!out->items)
-		return err_set(e, ERR_INTERNAL, "out of memory");
-	return history(c, res, path, e);
 }

@@ -156,6 +156,29 @@ def test_looking_into_it(kept: Kept) -> None:
         assert (kept.workspace / "MEMORY.md").read_text() == text and (kept.workspace / "added").exists()
 
 
+def test_history_goes_over_all_backups(kept: Kept) -> None:
+    """In pages that end between two versions, however many backups there are."""
+    made = []
+    for text in (b"1", b"22", b"22", b"333"):
+        kept.write("MEMORY.md", text)
+        made.append(kept.backup()["id"])
+    # So many others in between, of which the store knows nothing any more.
+    kept.suite.sql("INSERT INTO backups (instance_id, user_id, kind, status, is_stored, created_at) SELECT instance_id, user_id,"
+                   " kind, 'done', true, created_at - interval '1 us' FROM backups, generate_series(1, 620) WHERE id = %s", made[1])
+    pages, cursor = [], ""
+    while cursor is not None and len(pages) < 10:
+        page = expect(kept.api.get(f"/instances/{kept.id}/memory/MEMORY.md/history?limit=1" + (f"&cursor={cursor}" if cursor else "")),
+                      200)
+        pages.append([(v["backup_id"], v["size"], v["backups"]) for v in page["items"]])
+        cursor = page["next_cursor"]
+    assert pages == [[(made[3], 3, 1)], [(made[1], 2, 2)], [(made[0], 1, 1)]]
+    whole = expect(kept.api.get(f"/instances/{kept.id}/memory/MEMORY.md/history"), 200)
+    assert [v["size"] for v in whole["items"]] == [3, 2, 1] and whole["next_cursor"] is None
+    answer = kept.api.get(f"/instances/{kept.id}/memory/MEMORY.md/history?cursor=none")
+    assert answer.status == 400 and answer.json["error"]["details"]["field"] == "cursor"
+    kept.suite.sql("DELETE FROM backups WHERE instance_id = %s AND started_at IS NULL", kept.id)
+
+
 def test_verify(kept: Kept) -> None:
     made = kept.backup()
     expect(kept.api.post(f"/backups/{made['id']}/verify", {}), 202)
@@ -298,6 +321,28 @@ def test_a_failed_one_is_said_and_alarmed(kept: Kept, suite: Suite) -> None:
     expect(kept.api.post(f"/backups/{manifest_gone['id']}/restore", {}), 409, "CONFLICT")
     # A full one is made at once, and then all is well again.
     wait_until(lambda: [b for b in kept.list() if b["kind"] == "full" and b["status"] == "done"], 60 * SLOW)
+    wait_until(lambda: not suite.sql("SELECT 1 FROM backup_targets WHERE problem <> ''"), 30 * SLOW)
+
+
+def test_what_is_damaged_in_the_store_is_made_good(kept: Kept, suite: Suite) -> None:
+    """Bits that turn in the store: whichever backup needs them is said to be damaged as soon as one is seen to be,
+    and the next one stores them anew, so that what is there now can be restored."""
+    kept.write("MEMORY.md", os.urandom(300_000))
+    first, second = kept.backup(), kept.backup()
+    store = Path(suite.env["STORAGE_URL"].removeprefix("file://"))
+    for pack in (store / "users" / kept.person.id / "chunks").iterdir():
+        data = bytearray(pack.read_bytes())
+        data[len(data) // 2] ^= 1
+        pack.write_bytes(data)
+    before = kept.tree()
+    third = kept.backup()  # leans on them, is read back, and made anew
+    assert {b["id"]: b["status"] for b in kept.list()} == {
+        first["id"]: "damaged", second["id"]: "damaged", third["id"]: "done"}
+    expect(kept.api.post(f"/backups/{first['id']}/restore", {}), 409, "CONFLICT")
+    kept.write("MEMORY.md", b"overwritten")
+    kept.restore(third["id"])
+    assert kept.tree() == before
+    wait_until(lambda: [b for b in kept.list() if b["kind"] == "full" and b["status"] == "done"], 60 * SLOW, "a full one is due")
     wait_until(lambda: not suite.sql("SELECT 1 FROM backup_targets WHERE problem <> ''"), 30 * SLOW)
 
 
