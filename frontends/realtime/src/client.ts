@@ -49,10 +49,10 @@ export interface Options {
 }
 
 interface Subscription {
-  listeners: Set<Listener>;
+  /** Each with the position of the state that it was told last; null: it waits for its first. */
+  listeners: Map<Listener, string | null>;
+  /** All up to here was told; null: nothing yet. */
   position: string | null;
-  /** The state itself is asked for, not what was missed. */
-  wantsState: boolean;
   /** Of a `subscribed` that followed `since`: counts only where a `resync` comes behind it. */
   held: State | null;
 }
@@ -71,6 +71,9 @@ export class Realtime {
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private silenceTimer: ReturnType<typeof setTimeout> | undefined;
   private readonly topicTimers = new Set<ReturnType<typeof setTimeout>>();
+  /** Topics that were left, and how many answers to that are on their way: what comes before the last of
+   * them is not for whoever listens to the topic by now. */
+  private readonly leaving = new Map<string, number>();
   private isProbing = false;
 
   constructor(private readonly options: Options) {
@@ -86,12 +89,8 @@ export class Realtime {
   /** Begins with the state. Returns what ends it. */
   subscribe(topic: Topic, listener: Listener): () => void {
     const old = this.topics.get(topic);
-    if (old) {
-      old.listeners.add(listener);
-      old.wantsState = true; // the newcomer needs it; the others get it, too
-    } else {
-      this.topics.set(topic, { listeners: new Set([listener]), position: null, wantsState: true, held: null });
-    }
+    if (old) old.listeners.set(listener, null); // the others miss nothing while the newcomer gets the state
+    else this.topics.set(topic, { listeners: new Map([[listener, null]]), position: null, held: null });
     if (this.now === "open") this.ask(topic);
     else if (this.now === "idle") void this.connect();
     return () => this.leave(topic, listener);
@@ -135,6 +134,7 @@ export class Realtime {
   private drop(): void {
     const socket = this.socket;
     this.socket = null;
+    this.leaving.clear();
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.onerror = () => undefined;
@@ -146,12 +146,13 @@ export class Realtime {
     this.stopTimers();
     this.drop();
     this.setStatus("connecting");
+    this.listen(this.silence[1]); // a ticket may not come either
     try {
       const ticket = await this.options.ticket?.();
       if (attempt === this.attempt) this.open(ticket);
     } catch (error) {
       if (attempt !== this.attempt) return;
-      if (error instanceof SignedOut) this.setStatus("signed_out");
+      if (error instanceof SignedOut) this.stop();
       else this.retry();
     }
   }
@@ -174,6 +175,12 @@ export class Realtime {
     this.retryTimer = setTimeout(() => void this.connect(), this.backoff.next());
   }
 
+  /** Nobody is signed in: until resume(). */
+  private stop(): void {
+    this.stopTimers();
+    this.setStatus("signed_out");
+  }
+
   private onOpen(): void {
     this.setStatus("open");
     this.heard();
@@ -182,14 +189,11 @@ export class Realtime {
 
   private onClose(code: number): void {
     this.socket = null;
+    this.leaving.clear();
     if (code === TOO_FAST) this.backoff.exhaust();
     // With a ticket it is the next one that tells whether somebody is still signed in.
-    if (code === SIGNED_OUT && !this.options.ticket) {
-      this.stopTimers();
-      this.setStatus("signed_out");
-    } else {
-      this.retry();
-    }
+    if (code === SIGNED_OUT && !this.options.ticket) this.stop();
+    else this.retry();
   }
 
   // ---- is somebody there -------------------------------------------------------------------------
@@ -216,6 +220,7 @@ export class Realtime {
       this.probe();
       return;
     }
+    this.attempt++; // a ticket that comes after all is not used
     this.drop();
     this.retry();
   }
@@ -227,8 +232,7 @@ export class Realtime {
   }
 
   private ask(topic: string): void {
-    const subscription = this.topics.get(topic);
-    const since = subscription?.wantsState ? null : subscription?.position;
+    const since = this.topics.get(topic)?.position;
     this.send({ event: `subscribe:${topic}`, ...(since ? { since } : {}) });
   }
 
@@ -236,14 +240,27 @@ export class Realtime {
     const subscription = this.topics.get(topic);
     if (!subscription?.listeners.delete(listener) || subscription.listeners.size > 0) return;
     this.topics.delete(topic);
+    if (this.socket?.readyState !== 1) return;
+    this.leaving.set(topic, (this.leaving.get(topic) ?? 0) + 1);
     this.send({ event: `unsubscribe:${topic}` });
+  }
+
+  /** Whether a frame is of the time before the topic was left. */
+  private isLeft(frame: Frame): boolean {
+    const topic = frame.topic ?? "";
+    const answers = this.leaving.get(topic);
+    if (answers === undefined) return false;
+    if (frame.event !== "unsubscribed") return true;
+    if (answers > 1) this.leaving.set(topic, answers - 1);
+    else this.leaving.delete(topic);
+    return true;
   }
 
   private onMessage(text: unknown): void {
     const frame = parseFrame(text);
     this.heard();
     const subscription = frame?.topic === undefined ? undefined : this.topics.get(frame.topic);
-    if (!frame || !subscription) return;
+    if (!frame || this.isLeft(frame) || !subscription) return;
     switch (frame.event) {
       case "subscribed":
         this.onSubscribed(subscription, frame);
@@ -262,8 +279,14 @@ export class Realtime {
     }
   }
 
-  private tell(subscription: Subscription, call: (listener: Listener) => void): void {
-    for (const listener of [...subscription.listeners]) {
+  /** Calls those that have a state of this kind; all without it. */
+  private tell(
+    subscription: Subscription,
+    call: (listener: Listener) => void,
+    fits: (from: string | null) => boolean = () => true,
+  ): void {
+    for (const [listener, from] of [...subscription.listeners]) {
+      if (!fits(from)) continue;
       try {
         call(listener);
       } catch (error) {
@@ -275,23 +298,28 @@ export class Realtime {
     }
   }
 
+  private tellState(subscription: Subscription, state: State, position: string, fits: (from: string | null) => boolean) {
+    const told = [...subscription.listeners].filter(([, from]) => fits(from));
+    for (const [listener] of told) subscription.listeners.set(listener, position);
+    this.tell({ ...subscription, listeners: new Map(told) }, (listener) => listener.state?.(state));
+  }
+
   private onSubscribed(subscription: Subscription, frame: Frame): void {
     this.backoff.reset();
-    if (!subscription.wantsState) {
-      // What was missed follows, after the last position; only with a resync does the state count.
-      subscription.held = stateOf(frame);
-      return;
-    }
-    subscription.wantsState = false;
-    subscription.position = frame.position ?? null;
-    this.tell(subscription, (listener) => listener.state?.(stateOf(frame)));
+    if (frame.position === undefined) return;
+    // For those that have a state what they missed follows, after the last position; for them this one counts only
+    // with a resync.
+    if (subscription.position === null) subscription.position = frame.position;
+    else subscription.held = stateOf(frame);
+    this.tellState(subscription, stateOf(frame), frame.position, (from) => from === null);
   }
 
   private onResync(subscription: Subscription, frame: Frame): void {
     const state = subscription.held;
     subscription.held = null;
-    subscription.position = frame.position ?? null;
-    if (state) this.tell(subscription, (listener) => listener.state?.(state));
+    if (frame.position === undefined) return;
+    subscription.position = frame.position;
+    if (state) this.tellState(subscription, state, frame.position, (from) => from !== frame.position);
   }
 
   private onEvent(subscription: Subscription, frame: Frame): void {
@@ -299,7 +327,12 @@ export class Realtime {
     if (position === undefined || isCovered(subscription.position, position)) return;
     subscription.held = null;
     subscription.position = position;
-    this.tell(subscription, (listener) => listener.event?.(frame as unknown as RealtimeEvent));
+    // A newcomer has the events before its state in that state.
+    this.tell(
+      subscription,
+      (listener) => listener.event?.(frame as unknown as RealtimeEvent),
+      (from) => from !== null && !isCovered(from, position),
+    );
   }
 
   private onEnded(topic: string, subscription: Subscription): void {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Backoff } from "../src/backoff.js";
-import { Realtime, SignedOut, type Listener, type Options } from "../src/index.js";
+import { Realtime, SignedOut, wakeWithPage, type Listener, type Options } from "../src/index.js";
 import type { SocketLike } from "../src/client.js";
 import { isCovered, parseFrame } from "../src/frames.js";
 
@@ -132,19 +132,26 @@ test("a resync brings the state and its position", async () => {
   client.close();
 });
 
-test("who comes later gets the state, also while events come", async () => {
+test("who comes later begins with the state, and the others miss nothing", async () => {
   const { client, heard, listener, socket } = setUp();
   client.subscribe(TOPIC, listener);
   const s = await socket(0);
   s.open();
   s.say("subscribed", 5);
   const late: string[] = [];
-  client.subscribe(TOPIC, { state: () => late.push("state"), event: (e) => late.push(e.position) });
-  assert.deepEqual(s.sent[1], { event: `subscribe:${TOPIC}` });
-  s.say("instance.status", 6);
-  s.say("subscribed", 6, { d: 4 });
-  assert.deepEqual(late, ["0a1b2c3d:6", "state"]);
-  assert.deepEqual(heard, ["state {}", "instance.status 6", 'state {"d":4}']);
+  client.subscribe(TOPIC, { state: () => late.push("state"), event: (e) => late.push(e.position.split(":")[1] ?? "") });
+  assert.deepEqual(s.sent[1], { event: `subscribe:${TOPIC}`, since: "0a1b2c3d:5" });
+  s.say("instance.status", 6); // on its way before the gateway heard of the newcomer
+  s.say("subscribed", 8, { d: 4 });
+  for (const n of [6, 7, 8, 9]) s.say("instance.status", n);
+  assert.deepEqual(late, ["state", "9"]);
+  assert.deepEqual(heard, ["state {}", ...[6, 7, 8, 9].map((n) => `instance.status ${n}`)]);
+  // Where what was missed cannot be told it is the state for all, once.
+  client.subscribe(TOPIC, { state: () => late.push("third") });
+  s.say("subscribed", 500, { e: 5 });
+  s.say("resync", 500, {});
+  assert.deepEqual(late, ["state", "9", "third", "state"]);
+  assert.deepEqual(heard.slice(5), ['state {"e":5}']);
   client.close();
 });
 
@@ -257,6 +264,106 @@ test("a connection that never opens is given up", async () => {
   const count = FakeSocket.all.length;
   await new Promise((resolve) => setTimeout(resolve, 40));
   assert.equal(FakeSocket.all.length, count, "nothing goes on after close()");
+});
+
+test("a topic that is left and listened to again at once begins anew", async () => {
+  const { client, heard, listener, socket } = setUp();
+  const leave = client.subscribe(TOPIC, listener);
+  const s = await socket(0);
+  s.open();
+  s.say("subscribed", 5, { a: 1 });
+  leave();
+  const again = client.subscribe(TOPIC, listener);
+  again();
+  client.subscribe(TOPIC, listener);
+  // Of the first two, on their way when they were left.
+  s.say("instance.status", 6);
+  s.say("unsubscribed", 0);
+  s.say("subscribed", 6, { b: 2 });
+  s.say("error", 0, { code: "NOT_FOUND", message: "" });
+  s.say("unsubscribed", 0);
+  s.say("subscribed", 7, { c: 3 });
+  s.say("instance.status", 8);
+  assert.deepEqual(heard, ['state {"a":1}', 'state {"c":3}', "instance.status 8"]);
+  s.say("unsubscribed", 0);
+  assert.equal(heard.at(-1), "ended");
+  client.close();
+});
+
+test("a connection that ends takes the answers with it that were on their way", async () => {
+  const { client, heard, listener, socket } = setUp();
+  const leave = client.subscribe(TOPIC, listener);
+  (await socket(0)).open();
+  leave();
+  client.subscribe(TOPIC, listener);
+  FakeSocket.all[0]?.end(1006);
+  const s = await socket(1);
+  s.open();
+  s.say("subscribed", 7);
+  assert.deepEqual(heard, ["state {}"]);
+  client.close();
+});
+
+test("whoever comes back after the end is told of it", async () => {
+  const { client, heard, listener, socket } = setUp();
+  client.subscribe(TOPIC, listener);
+  (await socket(0)).open();
+  FakeSocket.all[0]?.say("subscribed", 5);
+  FakeSocket.all[0]?.end(1006);
+  const s = await socket(1);
+  s.open();
+  s.say("instance.status", 6);
+  s.say("instance.deleted", 7);
+  s.say("unsubscribed", 0);
+  s.end(1006);
+  (await socket(2)).open();
+  assert.deepEqual(heard, ["state {}", "instance.status 6", "instance.deleted 7", "ended"]);
+  assert.deepEqual(FakeSocket.all[2]?.sent, []);
+  client.close();
+});
+
+test("a ticket that does not come is not waited for, nor used when it comes after all", async () => {
+  const given: ((ticket: string) => void)[] = [];
+  const ticket = () => new Promise<string>((resolve) => given.push(resolve));
+  const { client, listener, socket } = setUp({ ticket, silenceMs: [1000, 20], retryMs: [30, 30] });
+  client.subscribe(TOPIC, listener);
+  await until(() => given.length === 1 && client.status === "waiting");
+  given[0]?.("late");
+  await until(() => given.length === 2);
+  given[1]?.("good");
+  assert.equal((await socket(0)).url, "wss://x/ws?ticket=good");
+  assert.equal(FakeSocket.all.length, 1);
+  client.close();
+});
+
+test("nothing is tried while nobody is signed in", async () => {
+  const ticket = () => Promise.reject(new SignedOut());
+  const { client, listener } = setUp({ ticket, silenceMs: [5, 5] });
+  client.subscribe(TOPIC, listener);
+  await until(() => client.status === "signed_out");
+  await new Promise((resolve) => setTimeout(resolve, 40));
+  client.wake();
+  assert.equal(client.status, "signed_out");
+  assert.equal(FakeSocket.all.length, 0);
+  client.close();
+});
+
+test("the page wakes it when it is seen, until that is ended", () => {
+  let woken = 0;
+  const document = Object.assign(new EventTarget(), { visibilityState: "hidden" });
+  const page = Object.assign(new EventTarget(), { document });
+  const end = wakeWithPage({ wake: () => woken++ }, page);
+  page.dispatchEvent(new Event("online"));
+  assert.equal(woken, 0);
+  document.visibilityState = "visible";
+  document.dispatchEvent(new Event("visibilitychange"));
+  page.dispatchEvent(new Event("online"));
+  page.dispatchEvent(new Event("pageshow"));
+  assert.equal(woken, 3);
+  end();
+  document.dispatchEvent(new Event("visibilitychange"));
+  page.dispatchEvent(new Event("online"));
+  assert.equal(woken, 3);
 });
 
 test("what is no frame is passed over", async () => {
