@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Iterator
 
 import pytest
@@ -131,6 +132,20 @@ def test_ten_sockets_over_all_gateways_also_after_a_crash(ada: Person, suite: Su
             return None
     with wait_until(opened, BEAT_S + 5 * SLOW, "the crashed gateway's sockets are forgotten"):
         pass
+
+
+def test_ten_and_no_more_where_all_come_at_once(ada: Person, suite: Suite, second: str) -> None:
+    def opened(n: int) -> Socket | None:
+        try:
+            return Socket.with_token(second if n % 2 else suite.ws_url, ada.access_token, timeout=30.0)
+        except Refused as refused:
+            assert refused.status == 429
+            return None
+    with ThreadPoolExecutor(24) as pool:
+        held = [ws for ws in pool.map(opened, range(24)) if ws]
+    for ws in held:
+        ws.close()
+    assert len(held) == 10
 
 
 def test_a_gateway_that_ends_says_so_and_gives_the_places_back(ada: Person, suite: Suite, second: str) -> None:
