@@ -8,7 +8,8 @@
 #define QUIET_BYTES 65536 /* a client that waits for no more than this has its next turn */
 #define RETRY_MS    1000
 #define SETTLE_MS   3000 /* after it was given up, a call has been dropped or is done with */
-#define RESUMES_MAX 64   /* topics resumed at once */
+#define RESUMES_MIN 4
+#define RESUMES_MAX 64 /* topics resumed at once */
 
 /* So often is a topic that clients had asked for again after it was said not to be there. */
 #define REFUSALS_MAX 5
@@ -16,7 +17,7 @@
 struct ws_topics {
 	struct ws *ws;
 	ws_topics_ask *ask;
-	unsigned resuming;
+	unsigned resuming, resumes_max; /* now, and how many may be at once */
 	bool is_deaf;
 	unsigned long long losses; /* times that events may have been missed */
 	size_t turn;               /* the bucket that is next to resume */
@@ -31,6 +32,7 @@ int ws_topics_new(struct ws *w, ws_topics_ask *ask, struct ws_topics **ret, stru
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	t->ws = w;
 	t->ask = ask;
+	t->resumes_max = RESUMES_MAX;
 	*ret = t;
 	return 0;
 }
@@ -217,7 +219,8 @@ static bool may_resume(const struct ws_topic *topic, long long now_ms)
 /* The others have their turn when one is answered. */
 static void resume_some(struct ws_topics *t, long long now_ms)
 {
-	for (size_t i = 0; i < WS_TOPIC_BUCKETS && !t->is_deaf && t->resuming < RESUMES_MAX; i++) {
+	for (size_t i = 0; i < WS_TOPIC_BUCKETS && !t->is_deaf && t->resuming < t->resumes_max;
+	     i++) {
 		t->turn = (t->turn + 1) % WS_TOPIC_BUCKETS;
 		for (struct ws_topic *topic = t->table.buckets[t->turn]; topic; topic = topic->next)
 			if (may_resume(topic, now_ms))
@@ -318,6 +321,16 @@ static bool is_asked_again(struct ws_topic *topic, const struct ws_call *call)
 	return true;
 }
 
+/* Questions that wait for each other until it is too late for all are asked fewer at a time. */
+static void pace(struct ws_topics *t, const struct ws_call *call)
+{
+	if (err_is_retryable(call->err.code))
+		t->resumes_max =
+			t->resumes_max / 2 > RESUMES_MIN ? t->resumes_max / 2 : RESUMES_MIN;
+	else if (t->resumes_max < RESUMES_MAX)
+		t->resumes_max++;
+}
+
 static void resumed(const struct ws_topics *t, struct ws_sub *s, const struct ws_call *call,
                     const struct ws_told *told)
 {
@@ -341,6 +354,7 @@ static void on_resumed(struct ws_topics *t, struct ws_topic *topic, struct ws_ca
 
 	topic->is_resuming = false;
 	t->resuming--;
+	pace(t, call);
 	if (!is_believed(t, call) || !ws_position_parse(call->since, &all.since)) {
 		topic->must_resume = true;
 		return;

@@ -150,6 +150,36 @@ static void what_comes_for_nobody_is_given_up(void **state)
 	assert_int_equal(lab.asked_count, 0);
 }
 
+/* Where the questions are too many for whoever answers, fewer are asked at a time, and all get there. */
+static void questions_that_come_too_late_are_asked_fewer_at_a_time(void **state)
+{
+	const unsigned topics = 40;
+	unsigned answered = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < topics; i++) {
+		struct ws_frame f = { .verb = WS_SUBSCRIBE };
+
+		snprintf(f.topic, sizeof(f.topic), "instance.00000000-0000-4000-8000-%012u", i);
+		ws_topics_subscribe(lab.topics, lab.clients[0], &f, "");
+		answer(take(WS_CALL_SUBSCRIBE), 0, 0, 10);
+	}
+	ws_topics_resume_all(lab.topics);
+	assert_int_equal(lab.asked_count, topics);
+	for (unsigned i = 0; i < topics; i++)
+		refuse(take(WS_CALL_RESUME), ERR_TIMEOUT);
+	tick();
+	assert_in_range(lab.asked_count, 2, topics / 4);
+	while (lab.asked_count > 0) {
+		answer(take(WS_CALL_RESUME), 0, 0, 10);
+		answered++;
+		tick();
+	}
+	assert_int_equal(answered, topics);
+	ws_topics_resume_all(lab.topics);
+	assert_int_equal(lab.asked_count, topics);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -162,6 +192,7 @@ int main(void)
 		TEST(who_asks_again_meanwhile_is_answered),
 		TEST(a_release_that_failed_ends_no_later_subscription),
 		TEST(what_comes_for_nobody_is_given_up),
+		TEST(questions_that_come_too_late_are_asked_fewer_at_a_time),
 #undef TEST
 	};
 

@@ -15,7 +15,7 @@
 
 #define TOPIC     "instance.00000000-0000-4000-8000-000000000001"
 #define STREAM    "0123abcd"
-#define CALLS_MAX 8
+#define CALLS_MAX 64
 #define LATER_MS  60000
 
 static struct {
