@@ -5,6 +5,8 @@
  *	bench-backup snapshot STORAGE_URL DATA_DIR SCRATCH_DIR BACKUP_ID [BASE_ID]
  *	bench-backup restore STORAGE_URL DATA_DIR SCRATCH_DIR BACKUP_ID TARGET_ID
  *	bench-backup verify STORAGE_URL DATA_DIR SCRATCH_DIR BACKUP_ID
+ *	bench-backup mirror STORAGE_URL DATA_DIR SCRATCH_DIR BACKUP_ID [HELD_ID]
+ *	bench-backup unmirror STORAGE_URL DATA_DIR SCRATCH_DIR BACKUP_ID
  *	bench-backup clear STORAGE_URL DATA_DIR SCRATCH_DIR BACKUP_ID     deletes it, prunes; in builds
  *	                                          with fault points prunes once more, two days later
  *
@@ -15,7 +17,7 @@
  */
 
 #include "base/uuid.h"
-#include "engine/engine.h"
+#include "engine/mirror.h"
 
 #include <fcntl.h>
 #include <sodium.h>
@@ -64,6 +66,22 @@ static int verify(struct engine *en, char **argv, struct engine_totals *t, struc
 	t->files = proof.files;
 	t->chunks = proof.chunks;
 	t->bytes = proof.bytes;
+	return 0;
+}
+
+/* Only what differs from HELD_ID, the backup that lies there, where it is given. */
+static int mirror(struct engine *en, char **argv, struct engine_totals *t, struct err *e)
+{
+	struct mirror_req req = { .place = { USER, INSTANCE, true },
+		                  .backup_id = argv[5],
+		                  .held_id = argv[6] };
+	struct mirror_totals done = { 0 };
+
+	if ((strcmp(argv[1], "mirror") == 0 ? mirror_forward(en, &req, &done, e)
+	                                    : mirror_remove(en, &req.place, NULL, &done, e)) < 0)
+		return -1;
+	t->files = done.files + done.deleted;
+	t->bytes = done.bytes;
 	return 0;
 }
 
@@ -169,6 +187,8 @@ static int run(char **argv, struct engine_totals *t, struct err *e)
 		return restore(en, argv, t, e);
 	if (strcmp(argv[1], "clear") == 0)
 		return clear(en, argv, t, e);
+	if (strstr(argv[1], "mirror"))
+		return mirror(en, argv, t, e);
 	return verify(en, argv, t, e);
 }
 

@@ -11,7 +11,7 @@ from typing import Callable, Iterator
 
 import pytest
 
-from conftest import ROOT, Place
+from conftest import ROOT, USER, Place
 from s3 import Fault, Gate, Server, install
 
 UNHURT = {"RETRIES": "-1"}
@@ -253,4 +253,97 @@ def test_kills_over_s3(place: Place, gate: Gate, record_testsuite_property: Reco
             rows.append(f"S3: {verb:10} killed at {point:20} nothing lost, repeated well")
         assert "store.s3.call" in points
     assert listed(place, gate) == [kept]
+    record_testsuite_property("table", "\n".join(rows))
+
+
+# ---- the mirror --------------------------------------------------------------------------------------
+
+
+def natural(place: Place) -> None:
+    small(place)
+    for name in NAMES:
+        (place.instance / "workspace" / name).parent.mkdir(parents=True, exist_ok=True)
+        (place.instance / "workspace" / name).write_bytes(os.urandom(500))
+    (place.instance / "workspace" / "large").write_bytes(os.urandom(9_000_000))
+    (place.instance / ".openclaw" / "openclaw.json").write_text("the-bot-token")
+
+
+def mirrored(gate: Gate) -> dict[str, bytes]:
+    """What lies plain under the person's own paths, as s3rver keeps it."""
+    top = gate.folder / "zaki" / "some" / "where" / "users" / USER
+    found = [p for root in ("workspace", ".openclaw") for p in (top / root).rglob("*._S3rver_object")]
+    return {str(p.relative_to(top)).removesuffix("._S3rver_object"): p.read_bytes() for p in found}
+
+
+def workspace(place: Place) -> dict[str, bytes]:
+    return {str(p.relative_to(place.instance)): p.read_bytes() for p in (place.instance / "workspace").rglob("*") if p.is_file()}
+
+
+def changed(place: Place) -> None:
+    folder = place.instance / "workspace"
+    (folder / "note.md").write_text("likes coffee")
+    (folder / NAMES[0]).unlink()
+    (folder / "日本語 & mehr").mkdir()
+    (folder / "日本語 & mehr" / "neu.md").write_text("neu")
+
+
+def test_a_mirror_is_the_tree(place: Place, gate: Gate) -> None:
+    natural(place)
+    first, second = str(uuid.uuid4()), str(uuid.uuid4())
+    assert place.engine("snapshot", gate.url, first).code == ""
+    gate.seen.clear()
+    said = place.engine("mirror", gate.url, first)
+    assert said.code == "", said.text
+    assert mirrored(gate) == workspace(place)  # and no openclaw.json
+    assert any("uploads=" in path and "/large?" in path for _, path in gate.seen)
+    assert gate.without_sse == []
+
+    changed(place)
+    assert place.engine("snapshot", gate.url, second, first).code == ""
+    gate.seen.clear()
+    assert place.engine("mirror", gate.url, second, first).figures["files"] == 3
+    assert sorted(m for m, p in gate.seen if m in ("PUT", "DELETE")) == ["DELETE", "PUT", "PUT"]
+    assert mirrored(gate) == workspace(place)
+    assert place.engine("unmirror", gate.url, second).code == ""
+    assert mirrored(gate) == {}
+    assert place.engine("verify", gate.url, second).code == ""
+
+
+PASS: dict[str, Matches] = {
+    "read a manifest": lambda m, p: m == "GET" and ".manifest" in p,
+    "list what lies there": lambda m, p: m == "GET" and "list-type" in p and "workspace" in p,
+    "delete a file": lambda m, p: m == "DELETE" and "/workspace/" in p,
+    "put a file": lambda m, p: m == "PUT" and "/workspace/" in p,
+    "read a pack": lambda m, p: m == "GET" and "/chunks/" in p,
+}
+# How a pass knows what to do, and where in it a request fails, or the process ends.
+BY_DIFF = ("read a manifest", "delete a file", "put a file", "read a pack", "mirror.planned", "mirror.delete", "mirror.put")
+ANEW = ("list what lies there", "put a file", "mirror.delete")
+
+
+def test_a_mirror_that_fails_or_is_killed_is_mended(place: Place, gate: Gate, record_testsuite_property: Record) -> None:
+    """Each request of a pass in turn fails for good, or the process ends at it; the same again makes it good."""
+    rows = []
+    small(place)
+    (place.instance / "workspace" / "names").mkdir()
+    (place.instance / "workspace" / NAMES[0]).write_text("goes")
+    states = [str(uuid.uuid4()), str(uuid.uuid4())]
+    assert place.engine("snapshot", gate.url, states[0]).code == ""
+    changed(place)
+    assert place.engine("snapshot", gate.url, states[1], states[0]).code == ""
+    assert place.engine("mirror", gate.url, states[1]).code == ""
+    for how, where in [("by what differs", w) for w in BY_DIFF] + [("anew", w) for w in ANEW]:
+        held = [states[0]] if how != "anew" else []
+        assert place.engine("mirror", gate.url, *states).code == ""  # back to the first
+        if where in PASS:
+            gate.faults = [Fault("500", PASS[where], 999)]
+            said = place.engine("mirror", gate.url, states[1], *held, **UNHURT)
+            assert said.code == "SERVICE_UNAVAILABLE" and gate.faults[0].hits, where
+            assert "/workspace/" not in said.text and "note.md" not in said.text, said.text
+            gate.faults = []
+        else:
+            assert place.engine("mirror", gate.url, states[1], *held, ZAKI_FAULT=where).code == "killed", where
+        assert place.engine("mirror", gate.url, states[1], *held).code == "", where
+        assert mirrored(gate) == workspace(place), (how, where)
+        rows.append(f"S3: mirror {how:16} {'fails' if where in PASS else 'killed'} at {where:22} mended")
     record_testsuite_property("table", "\n".join(rows))
