@@ -29,8 +29,8 @@ pytestmark = [pytest.mark.disturbs,
               pytest.mark.skipif(BUILD == "release", reason="a release build has no fault points"),
               pytest.mark.skipif(os.geteuid() != 0, reason="the assistants' files belong to another user")]
 
-# Those of an S3 are passed in tests/vault/test_s3.py.
-POINTS = [p for p in fault_points("storage-backup") if not p.startswith("store.s3")]
+# Those of an S3 are passed in tests/vault/test_s3.py, those of mirrors in test_mirror.py.
+POINTS = [p for p in fault_points("storage-backup") if not p.startswith(("store.s3", "mirror."))]
 LATER = {"ZAKI_FAULT_LATER_S": str(2 * 86400)}  # past the grace of what was condemned
 # A drill that is no more than the proof of another stage starts nothing: that takes seconds each time.
 QUICK = {**LATER, "BACKUP_DRILL_START": "0"}
