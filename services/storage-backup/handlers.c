@@ -160,7 +160,6 @@ int on_checkpoint(struct call *c, struct err *e)
 	OWN(pg_result) PGresult *res = NULL;
 
 	if (pg_take(app->db, &db, e) < 0 || pg_begin(db, &tx, e) < 0 ||
-	    target_learn(db, app, in->instance_id, in->user_id, e) < 0 ||
 	    pg_query(db, sql, (const char *[]){ in->instance_id, in->user_id, in->since }, 3, &res,
 	             e) < 0)
 		return -1;
@@ -176,7 +175,9 @@ int on_checkpoint(struct call *c, struct err *e)
 	about(&j, c, in->instance_id);
 	snprintf(j.user_id, UUID_SIZE, "%s", in->user_id);
 	t.backup_id = j.backup_id;
-	if (backup_insert(db, j.user_id, j.instance_id, BACKUP_CHECKPOINT, j.backup_id, e) < 0 ||
+	/* Once: one that is being deleted is not made live with each question. */
+	if (target_learn(db, app, in->instance_id, in->user_id, e) < 0 ||
+	    backup_insert(db, j.user_id, j.instance_id, BACKUP_CHECKPOINT, j.backup_id, e) < 0 ||
 	    ask(db, &j, &t, e) < 0 || pg_commit(&tx, e) < 0)
 		return -1;
 	app_wake(app);
