@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import urllib.request
 import uuid
 from dataclasses import dataclass, field
@@ -189,7 +188,8 @@ def test_each_assistant_has_a_place_of_its_own(kept: Assistant) -> None:
 
 def shown(suite: Suite, name: str) -> float:
     with urllib.request.urlopen(suite.env["METRICS_URL"], timeout=20) as answer:
-        return float(re.findall(rf"^{name}{{[^}}]*}} (\S+)$", answer.read().decode(), re.M)[0])
+        found = re.findall(rf"^{name}{{[^}}]*}} (\S+)$", answer.read().decode(), re.M)
+    return float(found[0]) if found else -1  # it has just started
 
 
 def test_one_that_fails_harms_no_backup_and_is_made_up(kept: Assistant) -> None:
