@@ -28,10 +28,16 @@ static bool is_told(const struct job *j)
 
 static int progress_write(struct run *r, const struct tell *t, struct err *e)
 {
-	static const char sql_backup[] = "UPDATE backups SET percent = $2, files = $3, bytes = $4"
+	/* Once it is stored its figures are known; so are a restore's once it is fetched. */
+	static const char sql_backup[] = "UPDATE backups SET percent = $2, files = CASE WHEN "
+	                                 "is_stored THEN files ELSE $3 END,"
+					 " bytes = CASE WHEN is_stored THEN bytes ELSE $4 END"
 					 " WHERE id = $1 AND status = 'running'";
-	static const char sql_restore[] = "UPDATE restores SET percent = $2, files = $3, bytes = $4"
-					  " WHERE id = $1 AND status = 'running'";
+	static const char sql_restore[] =
+		"UPDATE restores SET percent = $2,"
+		" files = CASE WHEN step IN ('fetching', 'swapping') THEN $3 ELSE files END,"
+		" bytes = CASE WHEN step IN ('fetching', 'swapping') THEN $4 ELSE bytes END"
+		" WHERE id = $1 AND status = 'running'";
 	OWN(pg_conn) struct pg_conn *c = NULL;
 	OWN(pg_tx) struct pg_tx tx = { 0 };
 	struct params p = { 0 };
@@ -67,7 +73,7 @@ static bool on_progress(void *ctx, const struct engine_progress *p)
 		          .status = r->status,
 		          .step = r->step,
 		          .percent = p->percent < 100 ? p->percent : 99,
-		          .files = p->files_done,
+		          .files = p->files_done ? p->files_done : r->files,
 		          .bytes = p->bytes_done,
 		          .trial_ms = -1 };
 
@@ -120,6 +126,7 @@ int run_step(struct run *r, const char *step, struct err *e)
 		return err_set(e, ERR_CONFLICT, "the work was taken away");
 	snprintf(r->step, sizeof(r->step), "%s", step);
 	r->told_percent = 0;
+	r->told_ms = 0;
 	return progress_write(r, &t, e);
 }
 
@@ -175,6 +182,8 @@ int run_end(struct run *r, enum run_end how, const char *text, struct err *e)
 		                    : how == RUN_FAILED ? "failed"
 		                                        : "pending",
 		          .percent = how == RUN_DONE ? 100 : 0,
+		          .files = how == RUN_DONE ? r->files : 0,
+		          .bytes = how == RUN_DONE ? r->bytes : 0,
 		          .trial_ms = r->trial_ms,
 		          .error = how == RUN_DONE ? NULL : text };
 	OWN(pg_conn) struct pg_conn *c = NULL;

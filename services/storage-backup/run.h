@@ -22,6 +22,8 @@ struct run {
 	const char *status;        /* in events */
 	char backup_id[UUID_SIZE]; /* that events are of */
 	char step[32];
+	long long files,
+		bytes; /* of what was made, put in or read, once that is known: for its end */
 	long long told_ms;
 	int told_percent;
 	char hold_id[UUID_SIZE]; /* "": none; kept from running out by run_go_on() */

@@ -32,6 +32,8 @@ static int store_it(struct run *r, const char *backup_id, bool is_full, struct e
 	fault_point("backup.begun");
 	if (engine_snapshot(app->engine, &req, &totals, e) < 0)
 		return -1;
+	r->files = totals.files;
+	r->bytes = totals.bytes;
 	/* A crash here: it is in the store and not in the table; the next try finds it there. */
 	fault_point("backup.stored");
 	if (pg_take(app->db, &c, e) < 0)
@@ -45,6 +47,9 @@ static int read_back(struct run *r, const char *backup_id, struct err *e)
 	const struct engine_watch watch = run_watch(r);
 	struct engine_proof proof = { 0 };
 
+	/* Of a restore's checkpoint the restore's own step is told. */
+	if (r->job.work == JOB_BACKUP && run_step(r, "reading", e) < 0)
+		return -1;
 	if (engine_verify(r->app->engine, &ref, &watch, &proof, e) == 0)
 		return 0;
 	if (proof.bad_object[0])
@@ -76,7 +81,8 @@ int run_snapshot(struct run *r, const char *backup_id, enum backup_kind kind, st
 		log_warn("a new backup does not verify, and is made anew", "backup_id", backup_id,
 		         "error", e->msg);
 		*e = ERR_INIT;
-		if (engine_delete(r->app->engine, r->job.user_id, backup_id, e) < 0)
+		if (engine_delete(r->app->engine, r->job.user_id, backup_id, e) < 0 ||
+		    (r->job.work == JOB_BACKUP && run_step(r, "copying", e) < 0))
 			return -1;
 	}
 	spread(r);

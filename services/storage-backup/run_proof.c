@@ -69,6 +69,8 @@ int run_verify(struct run *r, struct err *e)
 	fault_point("verify.proven");
 	if (done < 0)
 		return not_proven(r, &proof, &why, e);
+	r->files = proof.files;
+	r->bytes = proof.bytes;
 	{
 		OWN(pg_conn) struct pg_conn *c = NULL;
 
@@ -92,6 +94,8 @@ static int restored(struct run *r, bool is_tried, struct err *e)
 	done = engine_drill(r->app->engine, &ref, is_tried ? path : NULL, &watch, &proof, &why);
 	/* A crash here: the job is taken up again, and restores anew. */
 	fault_point("drill.proven");
+	r->files = proof.files;
+	r->bytes = proof.bytes;
 	return done < 0 ? not_proven(r, &proof, &why, e) : 0;
 }
 

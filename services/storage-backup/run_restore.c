@@ -4,6 +4,7 @@
 
 #include "base/fault.h"
 #include "base/log.h"
+#include "store/params.h"
 
 #include <errno.h>
 
@@ -16,6 +17,8 @@ struct restore {
 	char path[ENGINE_PATH_MAX + 1]; /* "": all */
 	char step[32];
 	char from_instance[UUID_SIZE];
+	bool has_totals; /* else an earlier try has written them down */
+	struct engine_totals totals;
 };
 
 static int load(struct run *r, struct restore *ret, struct err *e)
@@ -91,34 +94,60 @@ static struct engine_restore_req request(struct run *r, const struct restore *it
 	};
 }
 
-static int put_in(struct run *r, const struct restore *it, struct err *e)
+/* What is put in, of a restore of all. */
+static int fetch(struct run *r, struct restore *it, struct err *e)
 {
 	const struct engine_restore_req req = request(r, it);
-	struct engine_totals totals = { 0 };
+
+	if (step(r, "fetching", e) < 0 ||
+	    engine_restore_fetch(r->app->engine, &req, &it->totals, e) < 0)
+		return -1;
+	it->has_totals = true;
+	fault_point("restore.fetched");
+	return 0;
+}
+
+static int put_in(struct run *r, struct restore *it, struct err *e)
+{
+	const struct engine_restore_req req = request(r, it);
 	bool is_new = false;
 
 	if (step(r, "swapping", e) < 0)
 		return -1;
 	fault_point("restore.swapping");
-	if (it->path[0] ? engine_restore_path(r->app->engine, &req, it->path, &totals, e) < 0
+	if (it->path[0] ? engine_restore_path(r->app->engine, &req, it->path, &it->totals, e) < 0
 	                : engine_restore_swap(r->app->engine, &req, &is_new, e) < 0)
 		return -1;
+	it->has_totals |= it->path[0] != '\0';
 	/* A crash here: the new state is there; it is found so and not swapped back. */
 	fault_point("restore.swapped");
 	return 0;
 }
 
-static int finish(struct run *r, struct err *e)
+static int finish(struct run *r, const struct restore *it, struct err *e)
 {
 	static const char sql[] =
 		"UPDATE restores SET status = 'done', step = 'done', percent = 100,"
-		" finished_at = now() WHERE id = $1";
+		" finished_at = now(), files = coalesce($2, files), bytes = coalesce($3, bytes)"
+		" WHERE id = $1 RETURNING files, bytes";
 	OWN(pg_conn) struct pg_conn *c = NULL;
-	const char *id = r->job.id;
+	OWN(pg_result) PGresult *res = NULL;
+	struct params p = { 0 };
 
-	if (pg_take(r->app->db, &c, e) < 0 || pg_query(c, sql, &id, 1, NULL, e) < 0)
+	params_text(&p, r->job.id);
+	if (it->has_totals) {
+		params_int(&p, it->totals.files);
+		params_int(&p, it->totals.bytes);
+	} else {
+		params_text(&p, NULL);
+		params_text(&p, NULL);
+	}
+	if (pg_take(r->app->db, &c, e) < 0 || pg_query(c, sql, p.values, p.count, &res, e) < 0)
 		return -1;
 	pg_give(TAKE(c));
+	if (PQntuples(res) > 0 && (pg_int(res, 0, "files", &r->files, e) < 0 ||
+	                           pg_int(res, 0, "bytes", &r->bytes, e) < 0))
+		return -1;
 	return run_end(r, RUN_DONE, NULL, e);
 }
 
@@ -132,7 +161,7 @@ static bool has_files(const struct run *r)
 }
 
 /* Held from here on; the caller lets go. */
-static int held(struct run *r, const struct restore *it, struct err *e)
+static int held(struct run *r, struct restore *it, struct err *e)
 {
 	if (step(r, "stopping", e) < 0 || hold_begin(r, e) < 0)
 		return -1;
@@ -146,7 +175,6 @@ static int held(struct run *r, const struct restore *it, struct err *e)
 
 int run_restore(struct run *r, struct err *e)
 {
-	struct engine_totals totals = { 0 };
 	struct restore it = { .path = "" };
 	struct engine_restore_req req;
 	struct err ignored = ERR_INIT;
@@ -156,12 +184,9 @@ int run_restore(struct run *r, struct err *e)
 		return -1;
 	req = request(r, &it);
 	/* Past the fetching, what was fetched is there, beside or swapped in already. */
-	if (!it.path[0] && (strcmp(it.step, "waiting") == 0 || strcmp(it.step, "fetching") == 0)) {
-		if (step(r, "fetching", e) < 0 ||
-		    engine_restore_fetch(r->app->engine, &req, &totals, e) < 0)
-			return -1;
-		fault_point("restore.fetched");
-	}
+	if (!it.path[0] && (strcmp(it.step, "waiting") == 0 || strcmp(it.step, "fetching") == 0) &&
+	    fetch(r, &it, e) < 0)
+		return -1;
 	if (strcmp(it.step, "starting") != 0 && held(r, &it, e) < 0) {
 		if (!r->is_cut && hold_end(r, &ignored) < 0)
 			log_warn("the hold is not given back, it runs out", "error", ignored.msg);
@@ -176,7 +201,7 @@ int run_restore(struct run *r, struct err *e)
 	if (!it.path[0] && engine_restore_clean(r->app->engine, &req, e) < 0)
 		return -1;
 	fault_point("restore.cleaned");
-	return finish(r, e);
+	return finish(r, &it, e);
 }
 
 int run_restore_failed(struct run *r, const char *text, struct err *e)

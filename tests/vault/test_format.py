@@ -52,11 +52,45 @@ def test_another_program_reads_a_backup(place: Place) -> None:
     assert paths == sorted(paths, key=lambda p: p.replace(b"/", b"\0"))
 
 
+PAGE = (ROOT / "docs" / "BACKUP_FORMAT.md").read_text()
+
+
 def test_the_vectors_of_the_page() -> None:
-    page = (ROOT / "docs" / "BACKUP_FORMAT.md").read_text()
-    given = dict(re.findall(r"^    (\S+) +([0-9a-f]{16,64})$", page, re.M))
+    given = dict(re.findall(r"^    (\S+) +([0-9a-f]{16,64})$", PAGE, re.M))
     keys = Keys.derive(SECRET.encode(), USER)
     assert given == {"tag": keys.tag.hex(), "chunk-id-key": keys.chunk_id.hex(), "pack-key": keys.pack.hex(),
                      "manifest-key": keys.manifest.hex(), "box-key": keys.box.hex(),
                      "platform-box-key": Keys.derive(SECRET.encode(), PLATFORM).box.hex(),
                      "chunk-id": hashlib.blake2b(b"likes tea\n", key=keys.chunk_id, digest_size=32).hexdigest()}
+
+
+def test_the_backup_of_the_page(place: Place) -> None:
+    """Its objects, as they are printed, are read by the other program, and restored by the engine: whatever it
+    comes to write one day, what it wrote then stays readable."""
+    blocks = ["".join(lines.split()) for lines in re.findall(r"(?:^    [0-9a-f]{2,112}\n)+", PAGE, re.M)]
+    [pack] = [b for b in blocks if bytes.fromhex(b)[:8] == b"ZAKIPCK1"]
+    [manifest] = [b for b in blocks if bytes.fromhex(b)[:8] == b"ZAKIMAN1"]
+    [backup] = re.findall(r"A backup `(\S+)` of", PAGE)
+    [pack_id] = re.findall(r"Its pack\n`(\S+)`", PAGE)
+    folder = place.folder / "store" / "users" / USER
+    for path, text in ((f"chunks/{pack_id}", pack), (f"backups/{backup}.manifest", manifest)):
+        (folder / path).parent.mkdir(parents=True)
+        (folder / path).write_bytes(bytes.fromhex(text))
+
+    read = Backup(place.folder / "store", USER, backup, SECRET.encode())
+    assert read.ids == [USER, INSTANCE, backup]
+    moment = (1770724800, 500_000_000)
+    assert [(e.kind, e.path, e.mode, e.mtime, e.content, e.target) for e in read.entries if e.kind != "L"] == [
+        ("D", b".openclaw", 0o700, moment, b"", b""), ("D", b"workspace", 0o755, moment, b"", b""),
+        ("F", b"workspace/MEMORY.md", 0o644, moment, b"likes tea\n", b""),
+        ("F", b"workspace/hole", 0o644, moment, bytes(65536), b"")]
+    assert [(e.path, e.target) for e in read.entries if e.kind == "L"] == [(b"workspace/link", b"MEMORY.md")]
+
+    url, target = f"file://{place.folder}/store", str(uuid.uuid4())
+    assert place.engine("verify", url, backup).code == ""
+    assert place.engine("restore", url, backup, target).code == ""
+    restored = place.data / USER / target
+    assert {p.relative_to(restored).as_posix() for p in restored.rglob("*")} == {
+        ".openclaw", ".restored", "workspace", "workspace/MEMORY.md", "workspace/hole", "workspace/link"}
+    assert (restored / "workspace" / "link").read_text() == "likes tea\n"
+    assert (restored / "workspace" / "hole").stat().st_mtime_ns == moment[0] * 10**9 + moment[1]
