@@ -167,6 +167,47 @@ static void octet_length(sqlite3_context *ctx, int count, sqlite3_value **values
 		sqlite3_result_int(ctx, sqlite3_value_bytes(values[0]));
 }
 
+/* What is wrong may be the file, or this machine: a disk that is full, no memory. */
+static int check_failed(struct err *e, const char *name, sqlite3 *db, int code)
+{
+	int kind = code & 0xff;
+
+	failed(e, name, db, code);
+	if (e->code == ERR_UPSTREAM && kind != SQLITE_CORRUPT && kind != SQLITE_NOTADB)
+		e->code = ERR_INTERNAL;
+	return -1;
+}
+
+static int check_tree(sqlite3 *db, const char *name, const char *table, struct err *e)
+{
+	char *sql = sqlite3_mprintf("SELECT count(*) FROM \"%w\" NOT INDEXED", table);
+	int code = sql ? sqlite3_exec(db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+
+	sqlite3_free(sql);
+	return code == SQLITE_OK ? 0 : check_failed(e, name, db, code);
+}
+
+/* Of a database whose indexes or checks need a function or an order of its owner's program: what can be
+ * seen without them is that every table can be walked from end to end. */
+static int check_trees(sqlite3 *db, const char *name, struct err *e)
+{
+	sqlite3_stmt *q = NULL;
+	int code = sqlite3_prepare_v2(db,
+	                              "SELECT name FROM sqlite_schema WHERE type = 'table'"
+	                              " AND sql NOT LIKE 'create virtual %'",
+	                              -1, &q, NULL);
+	int r = 0;
+
+	while (code == SQLITE_OK && r == 0 && (code = sqlite3_step(q)) == SQLITE_ROW) {
+		r = check_tree(db, name, (const char *)sqlite3_column_text(q, 0), e);
+		code = SQLITE_OK;
+	}
+	if (r == 0 && code != SQLITE_DONE)
+		r = check_failed(e, name, db, code);
+	sqlite3_finalize(q);
+	return r;
+}
+
 static int check_rows(sqlite3 *db, const char *name, struct err *e)
 {
 	sqlite3_stmt *q = NULL;
@@ -176,8 +217,10 @@ static int check_rows(sqlite3 *db, const char *name, struct err *e)
 
 	if (code == SQLITE_OK)
 		code = sqlite3_step(q);
-	if (code != SQLITE_ROW) {
-		r = failed(e, name, db, code);
+	if (code == SQLITE_ERROR) {
+		r = check_trees(db, name, e);
+	} else if (code != SQLITE_ROW) {
+		r = check_failed(e, name, db, code);
 	} else {
 		found = (const char *)sqlite3_column_text(q, 0);
 		if (!found || strcmp(found, "ok") != 0)

@@ -30,7 +30,9 @@ struct database_copy_req {
 };
 int database_copy(const struct database_copy_req *req, struct err *e);
 
-/* PRAGMA integrity_check of a file that nobody else uses. ERR_UPSTREAM with what it found. */
+/* PRAGMA integrity_check of a file that nobody else uses; of one that needs functions of its owner's
+ * program, a walk through every table. ERR_UPSTREAM with what it found; ERR_INTERNAL, ERR_QUOTA: it is
+ * this machine that cannot. */
 int database_check(int parent, const char *name, struct err *e);
 
 #endif

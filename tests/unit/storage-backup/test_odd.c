@@ -229,6 +229,71 @@ static void databases_that_are_not_at_rest(void **state)
 	assert_int_equal(access(text_of("%s/.openclaw/empty.sqlite", there), F_OK), 0);
 }
 
+static void twice(sqlite3_context *ctx, int count, sqlite3_value **values)
+{
+	(void)count;
+	sqlite3_result_int(ctx, 2 * sqlite3_value_int(values[0]));
+}
+
+static int by_length(void *ctx, int a_len, const void *a, int b_len, const void *b)
+{
+	(void)ctx;
+	(void)a;
+	(void)b;
+	return a_len - b_len;
+}
+
+static int drill(const struct vault *v, const char *id, struct err *e)
+{
+	struct engine_ref ref = { USER, INSTANCE, id };
+	struct engine_proof proof;
+
+	return engine_drill(v->engine, &ref, NULL, NULL, &proof, e);
+}
+
+/* Functions and orders that only its owner's program has are no damage; damage is. */
+static void a_database_may_need_its_owners_program(void **state)
+{
+	const struct vault *v = *state;
+	const char *a = new_id(), *b = new_id();
+	struct err e = ERR_INIT;
+	sqlite3 *db = NULL;
+
+	assert_int_equal(sqlite3_open(in(v, "workspace/own.db"), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_create_function(db, "twice", 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC,
+	                                         NULL, twice, NULL, NULL),
+	                 SQLITE_OK);
+	assert_int_equal(sqlite3_create_collation(db, "by_length", SQLITE_UTF8, NULL, by_length),
+	                 SQLITE_OK);
+	assert_int_equal(
+		sqlite3_exec(db,
+	                     "CREATE TABLE \"a \"\"t\"\"\"(x, y TEXT COLLATE by_length);"
+	                     "CREATE INDEX i ON \"a \"\"t\"\"\"(twice(x));"
+	                     "CREATE INDEX j ON \"a \"\"t\"\"\"(y);"
+	                     "CREATE VIRTUAL TABLE words USING fts5(text);"
+	                     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+	                     " WHERE i < 3000) INSERT INTO \"a \"\"t\"\"\""
+	                     " SELECT i, hex(randomblob(20)) FROM n",
+	                     NULL, NULL, NULL),
+		SQLITE_OK);
+	sqlite3_close(db);
+	snapshot(v, a, NULL, true);
+	assert_ok(drill(v, a, &e), &e);
+
+	/* The table's first leaf is overwritten: SQLite copies it as it is. */
+	{
+		OWN(fd) int fd = open(in(v, "workspace/own.db"), O_WRONLY | O_CLOEXEC);
+		char bad[4096];
+
+		memset(bad, 0xee, sizeof(bad));
+		for (off_t page = 15; page < 25; page++)
+			assert_int_equal(pwrite(fd, bad, sizeof(bad), page * 4096), sizeof(bad));
+	}
+	snapshot(v, b, NULL, true);
+	assert_fails(drill(v, b, &e), &e, ERR_UPSTREAM);
+	assert_non_null(strstr(e.msg, "own.db"));
+}
+
 static void a_path_of_4000_bytes(void **state)
 {
 	const struct vault *v = *state;
@@ -270,6 +335,7 @@ int main(void)
 		TEST(pipes_are_left_out),
 		TEST(times_of_any_year),
 		TEST(databases_that_are_not_at_rest),
+		TEST(a_database_may_need_its_owners_program),
 		TEST(a_path_of_4000_bytes),
 	};
 
