@@ -30,7 +30,7 @@ static int progress_write(struct run *r, const struct tell *t, struct err *e)
 {
 	/* Once it is stored its figures are known; so are a restore's once it is fetched. */
 	static const char sql_backup[] = "UPDATE backups SET percent = $2, files = CASE WHEN "
-	                                 "is_stored THEN files ELSE $3 END,"
+					 "is_stored THEN files ELSE $3 END,"
 					 " bytes = CASE WHEN is_stored THEN bytes ELSE $4 END"
 					 " WHERE id = $1 AND status = 'running'";
 	static const char sql_restore[] =

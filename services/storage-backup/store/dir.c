@@ -229,7 +229,8 @@ static int get(void *impl, const char *key, const struct storage_range *range, s
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EIO) /* the disk has lost it: asking again gives it back to nobody */
+		if (n < 0 &&
+		    errno == EIO) /* the disk has lost it: asking again gives it back to nobody */
 			return err_set(e, ERR_UPSTREAM, "%s cannot be read off its disk", key);
 		if (n < 0)
 			return dir_error(e, key);
