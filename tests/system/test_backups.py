@@ -366,8 +366,8 @@ def test_what_is_damaged_in_the_store_is_made_good(kept: Kept, suite: Suite) -> 
         pack.write_bytes(data)
     before = kept.tree()
     third = kept.backup()  # leans on them, is read back, and made anew
-    assert {b["id"]: b["status"] for b in kept.list()} == {
-        first["id"]: "damaged", second["id"]: "damaged", third["id"]: "done"}
+    state = {b["id"]: b["status"] for b in kept.list()}  # the full one may be there, too
+    assert [state[b["id"]] for b in (first, second, third)] == ["damaged", "damaged", "done"]
     expect(kept.api.post(f"/backups/{first['id']}/restore", {}), 409, "CONFLICT")
     kept.write("MEMORY.md", b"overwritten")
     kept.restore(third["id"])

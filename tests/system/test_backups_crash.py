@@ -62,6 +62,8 @@ class Journey:
         self.query("CREATE TABLE t (x)")
         self.before = kept.tree()
         self.made = self.backup()["id"]
+        # Its first full one would come in some minutes, in the middle of some stage.
+        suite.sql("UPDATE backup_targets SET next_full_at = now() + interval '10 days' WHERE instance_id = %s", kept.id)
 
     def call(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return dict(self.client.call("POST", path, body, headers={"Idempotency-Key": str(uuid.uuid4())}).data)
