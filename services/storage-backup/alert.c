@@ -25,16 +25,17 @@ static const char *text_of(const char *problem)
 
 int alert_look(struct pg_conn *c, const struct app *app, struct err *e)
 {
-	/* Twice its period, and an hour, is too long. */
+	/* Twice its period, and an hour, is too long. Of a time that is still to come, by a clock that was
+	 * wrong once, nothing is known. */
 	static const char sql[] =
 		"WITH seen AS (SELECT t.instance_id AS id, t.created_at,"
 		"  (SELECT status FROM backups b WHERE b.instance_id = t.instance_id"
 		"   AND b.status IN ('done', 'failed', 'damaged')"
-		"   ORDER BY b.created_at DESC, b.id DESC LIMIT 1) AS last,"
+		"   ORDER BY b.created_at > now(), b.created_at DESC, b.id DESC LIMIT 1) AS last,"
 		"  (SELECT max(created_at) FROM backups b WHERE b.instance_id = t.instance_id"
-		"   AND b.status = 'done') AS good,"
+		"   AND b.status = 'done' AND created_at <= now()) AS good,"
 		"  (SELECT max(proven_at) FROM backups b WHERE b.instance_id = t.instance_id"
-		"   AND b.status = 'done') AS proven,"
+		"   AND b.status = 'done' AND proven_at <= now()) AS proven,"
 		"  (SELECT trial_error FROM backups b WHERE b.instance_id = t.instance_id"
 		"   AND b.trial_at IS NOT NULL ORDER BY b.trial_at DESC LIMIT 1) AS trial"
 		"  FROM backup_targets t WHERE t.is_live),"

@@ -68,6 +68,44 @@ static int ask_backup(struct pg_conn *c, const PGresult *res, int row, struct er
 	return job_add(c, &j, JOB_SCHEDULE, NULL, e);
 }
 
+/* Nothing is further off than it can be: after the machine's clock was wrong, and was set back, what was put
+ * off by the wrong one comes within its period, and not when that time is reached. */
+static int clock_set_back(struct pg_conn *c, const struct app *app, struct err *e)
+{
+	static const char sql_targets[] =
+		"UPDATE backup_targets SET"
+		"  next_full_at = least(next_full_at, now() + make_interval(hours => $1::int)),"
+		"  next_incremental_at = least(next_incremental_at,"
+		"   now() + make_interval(hours => $2::int)),"
+		"  next_drill_at = least(next_drill_at, now() + make_interval(hours => $3::int))"
+		" WHERE next_full_at > now() + 1.2 * make_interval(hours => $1::int)"
+		"  OR next_incremental_at > now() + 1.2 * make_interval(hours => $2::int)"
+		"  OR next_drill_at > now() + 1.2 * make_interval(hours => $3::int)";
+	static const char sql_dump[] =
+		"UPDATE platform_dump_plan SET next_at = now() + make_interval(hours => $1::int)"
+		" WHERE next_at > now() + 1.2 * make_interval(hours => $1::int)";
+	static const char *const sqls[] = {
+		"UPDATE backup_users SET next_prune_at = now() + interval '1 day'"
+		" WHERE next_prune_at > now() + interval '2 days'",
+		/* Above the longest that work rests: JOB_REST_S. */
+		"UPDATE backup_jobs SET next_try_at = now() WHERE finished_at IS NULL"
+		" AND next_try_at > now() + interval '7 hours'",
+	};
+	struct params targets = { 0 }, dump = { 0 };
+
+	params_int(&targets, app->full_hours);
+	params_int(&targets, app->incremental_hours);
+	params_int(&targets, app->drill_hours);
+	params_int(&dump, app->dump_hours);
+	if (pg_query(c, sql_targets, targets.values, targets.count, NULL, e) < 0 ||
+	    pg_query(c, sql_dump, dump.values, dump.count, NULL, e) < 0)
+		return -1;
+	for (size_t i = 0; i < COUNT(sqls); i++)
+		if (pg_query(c, sqls[i], NULL, 0, NULL, e) < 0)
+			return -1;
+	return 0;
+}
+
 /* A full one stands for the incremental that would be due with it. Ten percent of jitter. */
 static int due_backups(struct pg_conn *c, const struct app *app, int *ret, struct err *e)
 {
@@ -110,7 +148,9 @@ static int due_drills(struct pg_conn *c, const struct app *app, int *ret, struct
 		"   WHERE b.instance_id = t.instance_id AND b.status = 'done'"
 		"   ORDER BY b.created_at DESC LIMIT 1) AS backup_id"
 		"  FROM backup_targets t WHERE is_live AND next_drill_at <= now()"
-		"  LIMIT " BATCH " FOR UPDATE SKIP LOCKED)"
+		"   AND EXISTS (SELECT 1 FROM backups b WHERE b.instance_id = t.instance_id"
+		"    AND b.status = 'done')"
+		"  ORDER BY next_drill_at LIMIT " BATCH " FOR UPDATE SKIP LOCKED)"
 		" UPDATE backup_targets SET next_drill_at = now()"
 		"  + make_interval(hours => $1::int) * (0.9 + 0.2 * random())"
 		" FROM due WHERE instance_id = due.id AND due.backup_id IS NOT NULL"
@@ -191,7 +231,8 @@ static int plan(struct app *app, int *ret_asked, struct err *e)
 		return -1;
 	if (!pg_bool(lock, 0, "got"))
 		return 0;
-	r = due_backups(c, app, ret_asked, e) < 0 || due_drills(c, app, ret_asked, e) < 0 ||
+	r = clock_set_back(c, app, e) < 0 || due_backups(c, app, ret_asked, e) < 0 ||
+	                    due_drills(c, app, ret_asked, e) < 0 ||
 	                    due_prunes(c, ret_asked, e) < 0 ||
 	                    dump_plan(c, app, ret_asked, e) < 0 || sweep(c, e) < 0 ||
 	                    mirror_plan(c, app, ret_asked, e) < 0 || alert_look(c, app, e) < 0 ||

@@ -326,6 +326,28 @@ def test_the_schedule_makes_up_for_what_was_missed(kept: Kept, suite: Suite) -> 
     wait_until(lambda: [b for b in kept.list() if b["kind"] == "incremental" and b["status"] == "done"], 40 * SLOW)
 
 
+def test_a_clock_that_was_wrong_and_is_set_back(kept: Kept, suite: Suite) -> None:
+    """What a wrong clock put off by years comes within its period; and a good backup of a time that is still to come
+    hides no failure."""
+    made = kept.backup()
+    waits = suite.sql("INSERT INTO backup_jobs (work, scope, user_id, instance_id, backup_id, next_try_at) VALUES ('verify', %s, %s, %s,"
+                      " %s, now() + interval '3 years') RETURNING id", kept.id, kept.person.id, kept.id, made["id"])[0]["id"]
+    suite.sql("UPDATE backup_targets SET next_full_at = now() + interval '3 years', next_incremental_at = now() + interval '3 years',"
+              " next_drill_at = now() + interval '3 years' WHERE instance_id = %s", kept.id)
+    wait_until(lambda: suite.sql("SELECT 1 FROM backup_targets WHERE instance_id = %s AND next_full_at <= now() + interval '24 hours'"
+                                 " AND next_incremental_at <= now() + interval '6 hours' AND next_drill_at <= now() + interval '7 days'",
+                                 kept.id), 30 * SLOW, "it is due within its periods")
+    wait_until(lambda: suite.sql("SELECT 1 FROM backup_jobs WHERE id = %s AND status = 'done'", waits), 30 * SLOW)
+    with suite.socket(kept.person.access_token) as ws:
+        ws.subscribe(f"instance.{kept.id}")
+        suite.sql("UPDATE backups SET created_at = now() + interval '3 years' WHERE id = %s", made["id"])
+        suite.sql("INSERT INTO backups (instance_id, user_id, kind, status, expires_at) VALUES (%s, %s, 'manual', 'failed',"
+                  " now() + interval '1 day')", kept.id, kept.person.id)
+        assert ws.expect("backup.alert", 40 * SLOW)["data"]["problem"] == "failed"
+    kept.backup()
+    wait_until(lambda: not suite.sql("SELECT 1 FROM backup_targets WHERE problem <> ''"), 30 * SLOW)
+
+
 def test_retention_keeps_the_newest(kept: Kept, suite: Suite) -> None:
     old, new = kept.backup(), kept.backup()
     suite.sql("UPDATE backups SET expires_at = now() - interval '1 day' WHERE instance_id = %s", kept.id)
