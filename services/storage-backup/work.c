@@ -18,7 +18,8 @@
 struct work {
 	pthread_mutex_t lock;
 	pthread_cond_t has_news, has_room;
-	bool is_stopping, is_woken;
+	bool is_stopping;
+	bool is_woken[2];  /* by lane: one does not take the other's news */
 	long long beat_ms; /* monotonic; when leases were last renewed, or there was none yet */
 	unsigned long long claims;
 	size_t started;                            /* workers that have their number */
@@ -81,19 +82,24 @@ static void beat(void *ctx)
 }
 
 /* False: it is to end. */
-static bool wait_for_work(struct work *w, long long ms)
+static bool wait_for_work(struct work *w, enum job_lane lane, long long ms)
 {
 	long long until_ms = clock_mono_ms() + ms;
 	bool go_on;
 
 	pthread_mutex_lock(&w->lock);
-	while (!w->is_woken && !w->is_stopping)
+	while (!w->is_woken[lane] && !w->is_stopping)
 		if (!clock_cond_wait(&w->has_news, &w->lock, until_ms))
 			break;
-	w->is_woken = false;
+	w->is_woken[lane] = false;
 	go_on = !w->is_stopping;
 	pthread_mutex_unlock(&w->lock);
 	return go_on;
+}
+
+static enum job_lane lane_of(const struct work *w, size_t worker)
+{
+	return worker == (size_t)w->app->backups_at_once ? JOB_LANE_MIRRORS : JOB_LANE_BACKUPS;
 }
 
 static int claim(struct work *w, size_t worker, struct job *ret, bool *ret_got, struct err *e)
@@ -107,10 +113,7 @@ static int claim(struct work *w, size_t worker, struct job *ret, bool *ret_got, 
 	pthread_mutex_unlock(&w->lock);
 	if (pg_take(w->app->db, &c, e) < 0)
 		return -1;
-	return job_claim(c, owner,
-	                 worker == (size_t)w->app->backups_at_once ? JOB_LANE_MIRRORS
-	                                                           : JOB_LANE_BACKUPS,
-	                 ret, ret_got, e);
+	return job_claim(c, owner, lane_of(w, worker), ret, ret_got, e);
 }
 
 static void unclaim(struct work *w, size_t worker)
@@ -285,11 +288,13 @@ static void *worker(void *ctx)
 {
 	struct work *w = ctx;
 	bool go_on = true, got = false;
+	enum job_lane lane;
 	size_t self;
 
 	pthread_mutex_lock(&w->lock);
 	self = w->started++;
 	pthread_mutex_unlock(&w->lock);
+	lane = lane_of(w, self);
 
 	while (go_on) {
 		struct err e = ERR_INIT;
@@ -302,10 +307,10 @@ static void *worker(void *ctx)
 			got = false;
 			work_on(w, &j);
 			unclaim(w, self);
-			go_on = wait_for_work(w, 0);
+			go_on = wait_for_work(w, lane, 0);
 		} else {
 			unclaim(w, self);
-			go_on = wait_for_work(w, r < 0 ? AWAY_MS : POLL_MS);
+			go_on = wait_for_work(w, lane, r < 0 ? AWAY_MS : POLL_MS);
 		}
 	}
 	return NULL;
@@ -334,7 +339,8 @@ int work_start(struct app *app, struct work **ret, struct err *e)
 void work_wake(struct work *w)
 {
 	pthread_mutex_lock(&w->lock);
-	w->is_woken = true;
+	for (size_t i = 0; i < COUNT(w->is_woken); i++)
+		w->is_woken[i] = true;
 	pthread_cond_broadcast(&w->has_news);
 	pthread_mutex_unlock(&w->lock);
 }
