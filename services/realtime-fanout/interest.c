@@ -6,6 +6,8 @@
 #define ID_MAX     64
 #define KEYS_MAX   ((size_t)128) /* asked for in one call */
 #define SWEEP_STEP "200"         /* keys looked at in one step */
+#define TEXT_(n)   #n
+#define TEXT(n)    TEXT_(n)
 
 /* A list of gateways for each of KEYS. A gateway is looked for once, however many topics it has. */
 static struct redis_script find_script = {
@@ -22,6 +24,19 @@ static struct redis_script find_script = {
 		"  all[i] = live "
 		"end "
 		"return all",
+};
+
+/* Where there are more than ARGV[2] those that are gone make room; 0: there is none. */
+static struct redis_script add_script = {
+	.text = "redis.call('SADD', KEYS[1], ARGV[1]) "
+		"if redis.call('SCARD', KEYS[1]) <= tonumber(ARGV[2]) then return 1 end "
+		"for _, id in ipairs(redis.call('SMEMBERS', KEYS[1])) do "
+		"  if id ~= ARGV[1] and redis.call('EXISTS', ARGV[3] .. id) == 0 "
+		"  then redis.call('SREM', KEYS[1], id) end "
+		"end "
+		"if redis.call('SCARD', KEYS[1]) <= tonumber(ARGV[2]) then return 1 end "
+		"redis.call('SREM', KEYS[1], ARGV[1]) "
+		"return 0",
 };
 
 bool interest_gateway_is_valid(const char *gateway_id)
@@ -41,10 +56,15 @@ static void key_of(const char *topic, char ret[KEY_SIZE])
 int interest_add(struct redis *r, const char *topic, const char *gateway_id, struct err *e)
 {
 	OWN(redis_reply) redisReply *reply = NULL;
-	char key[KEY_SIZE];
+	char text[KEY_SIZE];
+	const char *key = text, *args[] = { gateway_id, TEXT(INTEREST_GATEWAYS_MAX), GATEWAYS };
 
-	key_of(topic, key);
-	return REDIS_CALL(r, &reply, e, "SADD", key, gateway_id);
+	key_of(topic, text);
+	if (redis_script_call(r, &add_script, &key, 1, args, COUNT(args), &reply, e) < 0)
+		return -1;
+	if (reply->type == REDIS_REPLY_INTEGER && reply->integer == 1)
+		return 0;
+	return err_busy(e, ERR_UNAVAILABLE, 10, "too many gateways listen to one topic");
 }
 
 int interest_remove(struct redis *r, const char *topic, const char *gateway_id, struct err *e)

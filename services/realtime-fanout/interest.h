@@ -14,6 +14,7 @@
 /* Letters, digits, - and _: it becomes part of a subject and of a key. */
 bool interest_gateway_is_valid(const char *gateway_id);
 
+/* ERR_UNAVAILABLE: the topic has as many as it may have. One more would hear nothing, and not know it. */
 int interest_add(struct redis *r, const char *topic, const char *gateway_id, struct err *e);
 int interest_remove(struct redis *r, const char *topic, const char *gateway_id, struct err *e);
 

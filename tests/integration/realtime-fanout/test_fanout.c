@@ -128,6 +128,38 @@ static void a_gateway_that_is_gone_is_forgotten(void **state)
 	assert_string_equal(reply->element[0]->str, GATEWAY);
 }
 
+/* The 65th would be sent nothing; it is told so. One that is gone takes nobody's place. */
+static void a_topic_has_so_many_gateways_and_no_more(void **state)
+{
+	OWN(redis_reply) redisReply *reply = NULL;
+	struct err e = ERR_INIT;
+	char id[32], key[64];
+
+	(void)state;
+	for (int i = 0; i < 65; i++) {
+		OWN(arena) struct arena a = { 0 };
+		struct rt_subscribed out;
+
+		snprintf(id, sizeof(id), "many%d", i);
+		gateway_alive(id);
+		if (i < 64)
+			assert_ok(subscribe_as(OWNER, f.topic, NULL, id, &out, &a, &e), &e);
+		else
+			assert_fails(subscribe_as(OWNER, f.topic, NULL, id, &out, &a, &e), &e,
+			             ERR_UNAVAILABLE);
+	}
+	assert_ok(REDIS_CALL(f.r, &reply, &e, "DEL", "zaki:rt:gateway:many7"), &e);
+	subscribe(f.topic, NULL);
+	publish_n(1, 1);
+	wait_for(1, 5000);
+	for (int i = 0; i < 65; i++) {
+		OWN(redis_reply) redisReply *gone = NULL;
+
+		snprintf(key, sizeof(key), "zaki:rt:gateway:many%d", i);
+		assert_ok(REDIS_CALL(f.r, &gone, &e, "DEL", key), &e);
+	}
+}
+
 /* The daemon looks for gateways that are gone in topics with no events as well. */
 static void a_quiet_topic_is_swept(void **state)
 {
@@ -237,6 +269,7 @@ int main(void)
 		TEST(each_topic_gets_its_own),
 		TEST(what_is_released_comes_no_more),
 		TEST(a_gateway_that_is_gone_is_forgotten),
+		TEST(a_topic_has_so_many_gateways_and_no_more),
 		TEST(a_quiet_topic_is_swept),
 		TEST(what_was_missed_is_told_or_resync),
 		TEST(what_the_stream_has_forgotten_is_a_resync),
