@@ -38,7 +38,7 @@ static const struct conf_key conf[] = {
 	{ "WS_PER_USER",         CONF_INT, AT(ws_per_user),         "0",         0,  1000000, false,
 	  "WebSockets a user may have, over all gateways; 0: as their tier says (free: 10)" },
 	{ "WS_PING_S",           CONF_SEC, AT(ws_ping_s),           "25",        1,  300,     false,
-	  "Seconds between two pings; a WebSocket that says nothing for 8/5 of it is ended" },
+	  "Seconds between two pings; a WebSocket that says nothing for 3/2 of it is ended" },
 	{ "HTTP_THREADS",        CONF_INT, AT(http_threads),        "64",        4,  4096,    false,
 	  "HTTP connections served at once" },
 };

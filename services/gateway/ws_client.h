@@ -27,7 +27,7 @@
 #define WS_PONGS_MAX       64   /* that wait to be written */
 #define WS_CLOSE_MS        2000 /* for the close frame to be taken and answered */
 #define WS_CHECK_MS        60000
-#define WS_DEAD_RATIO      8 / 5 /* of WS_PING_S: with 25 s a half-open socket is found in 40 */
+#define WS_DEAD_RATIO      3 / 2 /* of WS_PING_S: with 25 s a half-open one is found in 40 */
 #define WS_SEND_BUFFER     65536 /* bytes of the kernel's; a stalled client fills it */
 
 /* Close codes beside those of RFC 6455: docs/REALTIME.md. */

@@ -104,7 +104,7 @@ def test_64_topics_and_no_more(ada: Person, suite: Suite) -> None:
 
 
 def test_a_half_open_socket_is_found(ada: Person, suite: Suite, second: str) -> None:
-    """25 s between pings and 40 of silence, here 2 and 3.2."""
+    """25 s between pings and 37.5 of silence, here 2 and 3."""
     with RawSocket(f"{second}?token={ada.access_token}") as mute, Socket.with_token(second, ada.access_token) as good:
         start = time.monotonic()
         assert mute.status == 101, mute.head
