@@ -129,7 +129,11 @@ class Shipper:
 
     def close(self) -> None:
         self.child.terminate()
-        self.child.wait(20)
+        try:
+            self.child.wait(20)
+        except subprocess.TimeoutExpired:  # in the midst of a handshake that is refused it takes its time
+            self.child.kill()
+            self.child.wait(20)
 
 
 @pytest.fixture

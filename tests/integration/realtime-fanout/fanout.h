@@ -188,6 +188,19 @@ static inline void fanout_start(int i)
 	f.fanouts[i] = child_run((const char *[]){ f.bin, NULL }, f.log);
 }
 
+/* What a sanitizer or a daemon that ended by itself had to say. */
+static inline void print_troubles(void)
+{
+	char line[8192];
+	FILE *log = fopen(f.log, "re");
+
+	while (log && fgets(line, sizeof(line), log))
+		if (!strstr(line, "\"level\":\"info\""))
+			print_message("  %s", line);
+	if (log)
+		fclose(log);
+}
+
 static inline int fanout_end(int i, int sig)
 {
 	int status = 0;
@@ -197,6 +210,8 @@ static inline int fanout_end(int i, int sig)
 	kill(f.fanouts[i], sig);
 	waitpid(f.fanouts[i], &status, 0);
 	f.fanouts[i] = 0;
+	if (status != 0 && (sig != SIGKILL || !WIFSIGNALED(status)))
+		print_troubles();
 	return status;
 }
 
@@ -230,6 +245,15 @@ static inline void log_wait(const char *message, int count, int ms)
 		clock_sleep_ms(20);
 	if (log_count(message) < count)
 		fail_msg("'%s' %d times within %d ms; see %s", message, count, ms, f.log);
+}
+
+/* Until it serves: what delivers begins before that. */
+static inline void fanout_start_ready(int i)
+{
+	int ready = log_count("ready");
+
+	fanout_start(i);
+	log_wait("ready", ready + 1, 20000);
 }
 
 /* As the gateway does every 10 s. */
