@@ -41,7 +41,7 @@ def error(code: str) -> bytes:
 class Fault:
     """What goes wrong with requests that match, the first `times` of them."""
 
-    kind: str  # 500 503 403 full cut half damaged-answer bad-digest skew
+    kind: str  # 500 503 403 full cut half damaged-answer bad-digest skew nonsense
     matches: Callable[[str, str], bool]  # method, path with query
     times: int = 1
     hits: int = 0
@@ -157,6 +157,8 @@ class Handler(BaseHTTPRequestHandler):
         if kind == "skew":
             then = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() - 3600))
             return self.answer(403, error("RequestTimeTooSkewed"), [("Date", then)])
+        if kind == "nonsense":
+            return self.answer(418, error("Teapot"), [])
         if kind == "bad-digest":
             return self.answer(400, error("BadDigest"), [])
         if kind == "cut":

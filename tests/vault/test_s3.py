@@ -107,6 +107,14 @@ def test_a_backup_goes_and_comes(place: Place, gate: Gate) -> None:
     assert said.figures["chunks_new"] <= 2
     assert place.engine("verify", gate.url, second).code == ""
     assert place.engine("verify", gate.url, first).code == ""
+    # One that comes damaged is asked for again, and is no damaged object; nor is one of which the store says nonsense.
+    gate.faults = [Fault("damaged-answer", STEPS["read a pack"], 1)]
+    assert place.engine("verify", gate.url, first).code == "" and gate.faults[0].hits == 1
+    gate.faults = [Fault("damaged-answer", STEPS["read a pack"], 99)]
+    assert place.engine("verify", gate.url, first).code == "UPSTREAM_ERROR"
+    gate.faults = [Fault("nonsense", STEPS["read a pack"], 99)]
+    assert place.engine("verify", gate.url, first).code == "INTERNAL_ERROR" and gate.faults[0].hits <= 3  # and not tried again
+    gate.faults = []
     place.restored_equals(gate.url, second)
 
 

@@ -32,9 +32,10 @@ static void close_s3(void *impl)
 	for (size_t i = 0; i < s->idle_count; i++)
 		curl_easy_cleanup(s->idle[i]);
 	pthread_mutex_destroy(&s->lock);
-	if (s->userpwd)
-		sodium_memzero(s->userpwd, strlen(s->userpwd));
-	free(s->userpwd);
+	if (s->secret_key)
+		sodium_memzero(s->secret_key, strlen(s->secret_key));
+	free(s->secret_key);
+	free(s->access_key);
 	free(s->base);
 	free(s->prefix);
 	free(s->sigv4);
@@ -215,8 +216,9 @@ int s3_open(const struct storage_opt *opt, struct storage *ret, struct err *e)
 	pthread_mutex_init(&s->lock, NULL);
 	s->timeout_ms = opt->timeout_ms ? opt->timeout_ms : TIMEOUT_MS;
 	s->retries = opt->retries < 0 ? 0 : opt->retries ? opt->retries : RETRIES;
-	s->userpwd = mem_text("%s:%s", opt->access_key, opt->secret_key);
-	if (!s->userpwd)
+	s->access_key = mem_text("%s", opt->access_key);
+	s->secret_key = mem_text("%s", opt->secret_key);
+	if (!s->access_key || !s->secret_key)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	if (url_take_apart(s, is_tls ? "https" : "http", opt->url + (is_tls ? 5 : 10), e) < 0)
 		return -1;

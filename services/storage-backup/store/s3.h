@@ -18,7 +18,7 @@ struct s3 {
 	char *base;   /* "https://host/bucket" */
 	char *prefix; /* "" or "some/where/" */
 	char *sigv4;  /* "aws:amz:REGION:s3" */
-	char *userpwd;
+	char *access_key, *secret_key; /* either may have a ':' in it */
 	char *sse; /* "" none */
 	int timeout_ms, retries;
 	bool is_direct; /* never through a proxy */

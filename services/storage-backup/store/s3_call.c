@@ -206,7 +206,8 @@ static void options(const struct s3 *s, struct transfer *t)
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
 	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)STALL_S);
 	curl_easy_setopt(c, CURLOPT_AWS_SIGV4, s->sigv4);
-	curl_easy_setopt(c, CURLOPT_USERPWD, s->userpwd);
+	curl_easy_setopt(c, CURLOPT_USERNAME, s->access_key);
+	curl_easy_setopt(c, CURLOPT_PASSWORD, s->secret_key);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, t->headers);
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
@@ -256,10 +257,11 @@ static int answer(struct err *e, const struct transfer *t)
 		return refused(e, t);
 	if (status == 507 || strcmp(t->code, "QuotaExceeded") == 0)
 		return err_set(e, ERR_QUOTA, "the store is full: %s", code);
-	if (status == 429 || status >= 500 || strcmp(t->code, "RequestTimeout") == 0 ||
-	    strcmp(t->code, "SlowDown") == 0)
+	if (status == 429 || (status >= 500 && status != 501) ||
+	    strcmp(t->code, "RequestTimeout") == 0 || strcmp(t->code, "SlowDown") == 0)
 		return err_set(e, ERR_UNAVAILABLE, "the store answers %ld %s", status, code);
-	return err_set(e, ERR_UPSTREAM, "the store answers %ld %s to %s", status, code,
+	/* Of the object nothing is known. */
+	return err_set(e, ERR_INTERNAL, "the store answers %ld %s to %s", status, code,
 	               t->req->method);
 }
 
@@ -270,7 +272,7 @@ static int judge(struct transfer *t, CURLcode r, struct err *e)
 	curl_off_t length = -1;
 
 	if (t->is_too_long)
-		return err_set(e, ERR_UPSTREAM, "the store's answer is too long");
+		return err_set(e, ERR_INTERNAL, "the store's answer is too long");
 	if (r == CURLE_OPERATION_TIMEDOUT)
 		return err_set(e, ERR_TIMEOUT, "the store does not answer in time");
 	if (r != CURLE_OK)
@@ -286,7 +288,7 @@ static int judge(struct transfer *t, CURLcode r, struct err *e)
 		return 0;
 	}
 	if (t->req->range && t->req->range->offset && res->status == 200)
-		return err_set(e, ERR_UPSTREAM, "the store does not know ranges");
+		return err_set(e, ERR_INTERNAL, "the store does not know ranges");
 	return is_good(res->status) && !t->code[0] ? 0 : answer(e, t);
 }
 

@@ -19,8 +19,9 @@
  *
  * Errors: ERR_NOT_FOUND no such object; ERR_FORBIDDEN the store refuses us (the message names a
  * skewed clock where that is why); ERR_UNAVAILABLE it does not answer, after the retries; ERR_TIMEOUT;
- * ERR_QUOTA it is full; ERR_UPSTREAM it answers nonsense, or bytes arrived other than they were
- * sent; ERR_INTERNAL. After an error a put may or may not have happened; it never happened by half.
+ * ERR_QUOTA it is full; ERR_UPSTREAM bytes arrived other than they were sent, or an object's cannot be
+ * read any more; ERR_INTERNAL it answers what we do not know, or it is this machine. After an error a
+ * put may or may not have happened; it never happened by half.
  */
 #define STORAGE_KEY_MAX    1024      /* bytes, as S3 has it */
 #define STORAGE_PART_BYTES (8 << 20) /* what is longer goes to S3 in parts of this size */
