@@ -15,11 +15,11 @@
 #define S3_ANSWER_MAX (4 << 20) /* bytes of XML */
 
 struct s3 {
-	char *base;   /* "https://host/bucket" */
-	char *prefix; /* "" or "some/where/" */
-	char *sigv4;  /* "aws:amz:REGION:s3" */
+	char *base;                    /* "https://host/bucket" */
+	char *prefix;                  /* "" or "some/where/" */
+	char *sigv4;                   /* "aws:amz:REGION:s3" */
 	char *access_key, *secret_key; /* either may have a ':' in it */
-	char *sse; /* "" none */
+	char *sse;                     /* "" none */
 	int timeout_ms, retries;
 	bool is_direct; /* never through a proxy */
 	/* lock guards the idle handles, each of which keeps its connection */
