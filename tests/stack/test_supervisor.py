@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Callable
@@ -41,7 +42,14 @@ def test_a_part_that_a_test_holds_stays_away(state: Path) -> None:
     killed = stack.kill_part("nats", hold=False)
     until(lambda: stack.pid("nats") not in (None, killed))  # it has looked since
     assert stack.pid("redis") is None
-    assert stack.start_part("redis").pid == stack.pid("redis")
+    starter = threading.Thread(target=stack.start_part, args=("redis",))
+    with stack._locked():  # another command
+        starter.start()
+        time.sleep(0.5)
+        # Whoever has the lock next, it is not the supervisor that starts it, who waits for nothing.
+        assert stack.paths.run("redis.held").exists() and stack.pid("redis") is None
+    starter.join(20)
+    assert stack.pid("redis") and not stack.paths.run("redis.held").exists()
 
 
 def test_the_supervisor_itself_may_be_killed(state: Path) -> None:

@@ -260,8 +260,9 @@ class Stack(Wiring):
 
     def start_part(self, name: str, extra_env: Mapping[str, str] | None = None) -> Record:
         """Starts one part and waits until it serves; one that runs already is left alone."""
-        self.paths.run(f"{name}.held").unlink(missing_ok=True)
         with self._locked():
+            # Under the lock, so that no supervisor starts it first, who waits for nothing.
+            self.paths.run(f"{name}.held").unlink(missing_ok=True)
             record = self.runner.alive(name)
             if record:
                 return record
