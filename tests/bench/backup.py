@@ -16,7 +16,7 @@ from common import Bench, Section, find_program, table, verdict
 
 USER = "11111111-1111-4111-8111-111111111111"
 INSTANCE = "33333333-3333-4333-8333-333333333333"
-IDS = ["aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa", "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"]
+IDS = ["aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa", "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb", "cccccccc-cccc-4ccc-8ccc-cccccccccccc"]
 GIB = 1 << 30
 DATABASE_BYTES = 206_000_000
 NOTES = 8192
@@ -129,8 +129,14 @@ class Ours(Peer):
     def argv(self, step: int) -> list[str]:
         more = [[IDS[0]], [IDS[1], IDS[0]], [IDS[1], INSTANCE]][step]
         data = self.folder / ("out" if step == 2 else "data")
-        return [find_program("bench-backup"), "restore" if step == 2 else "snapshot", f"file://{self.store}", str(data),
-                str(self.folder / "scratch"), *more]
+        return self.program("restore" if step == 2 else "snapshot", data, *more)
+
+    def program(self, verb: str, data: Path, *more: str) -> list[str]:
+        return [find_program("bench-backup"), verb, f"file://{self.store}", str(data), str(self.folder / "scratch"), *more]
+
+    def full(self) -> Run:
+        """As once a day: nothing has changed, and all that it relies on is read back."""
+        return measure_run(self.program("full", self.folder / "data", IDS[2], IDS[1]), self.env, self.folder)
 
 
 class Restic(Peer):
@@ -160,7 +166,8 @@ def measure(bench: Bench) -> Section:
     root.mkdir(parents=True)
     bench.say("backup: 1 GiB of data")
     make_data(root)
-    peers: list[Peer] = [Ours("ours", folder), Restic("restic", folder), Borg("borg", folder)]
+    ours = Ours("ours", folder)
+    peers: list[Peer] = [ours, Restic("restic", folder), Borg("borg", folder)]
     for step, name in enumerate(("first", "again", "restore")):
         if step == 1:
             change_data(root)
@@ -171,11 +178,13 @@ def measure(bench: Bench) -> Section:
                 (folder / "out" / USER).mkdir(exist_ok=True)
             peer.step(step)
             shutil.rmtree(folder / "out")
+    bench.say("backup: full, ours")
+    full = ours.full()
     shutil.rmtree(folder)
-    return section(peers)
+    return section(peers, full)
 
 
-def section(peers: list[Peer]) -> Section:
+def section(peers: list[Peer], full: Run) -> Section:
     ours, restic, borg = (peer.runs for peer in peers)
     result = Section()
     for step, name in enumerate(("backup of 1 GiB", "again after 1 % changed")):
@@ -184,10 +193,12 @@ def section(peers: list[Peer]) -> Section:
         best = min(restic[step].stored, borg[step].stored)
         share = ours[step].stored / best
         result.figures.append([f"{name}: bytes", "≤ 1.05 × the better of both", f"{share:.2f} ×", verdict(share <= 1.05)])
-    memory = max(run.memory_mb for run in ours)
+    memory = max(run.memory_mb for run in (*ours, full))
     result.figures.append(["backup and restore: memory", "≤ 64 MB", f"{memory:.0f} MB", verdict(memory <= 64)])
     rows = [[f"{name}, {peer.name}", f"{run.seconds:.1f}", f"{run.processor:.1f}", f"{run.stored / 1e6:.1f}", f"{run.memory_mb:.0f}"]
             for step, name in enumerate(("first", "again", "restore")) for peer in peers for run in [peer.runs[step]]]
+    rows.append(["full, nothing changed, all read back, ours", f"{full.seconds:.1f}", f"{full.processor:.1f}", "",
+                 f"{full.memory_mb:.0f}"])
     result.lines = ["## Backups", "", "1 GiB: 206 MB of SQLite, 8,192 notes, media; then 1 % changed, with an insertion in a media",
                     "file; then restored. To a directory of the same disk.", "",
                     *table(["", "s", "processor s", "MB stored", "MB of memory"], rows), ""]

@@ -3,6 +3,7 @@
  * can be measured from outside:
  *
  *	bench-backup snapshot STORAGE_URL DATA_DIR SCRATCH_DIR BACKUP_ID [BASE_ID]
+ *	bench-backup full STORAGE_URL DATA_DIR SCRATCH_DIR BACKUP_ID [BASE_ID]    reads back what it relies on
  *	bench-backup restore STORAGE_URL DATA_DIR SCRATCH_DIR BACKUP_ID TARGET_ID
  *	bench-backup verify STORAGE_URL DATA_DIR SCRATCH_DIR BACKUP_ID
  *	bench-backup mirror STORAGE_URL DATA_DIR SCRATCH_DIR BACKUP_ID [HELD_ID]
@@ -33,7 +34,7 @@ static int snapshot(struct engine *en, char **argv, struct engine_totals *t, str
 	char dir[4096];
 	struct engine_snapshot_req req = { .ref = { USER, INSTANCE, argv[5] },
 		                           .dir = dir,
-		                           .is_full = !argv[6],
+		                           .is_full = !argv[6] || strcmp(argv[1], "full") == 0,
 		                           .base_ids = { argv[6] } };
 
 	snprintf(dir, sizeof(dir), "%s/" USER "/" INSTANCE, argv[3]);
@@ -181,7 +182,7 @@ static int run(char **argv, struct engine_totals *t, struct err *e)
 	opt.storage = storage;
 	if (engine_open(&opt, &en, e) < 0)
 		return -1;
-	if (strcmp(argv[1], "snapshot") == 0)
+	if (strcmp(argv[1], "snapshot") == 0 || strcmp(argv[1], "full") == 0)
 		return snapshot(en, argv, t, e);
 	if (strcmp(argv[1], "restore") == 0)
 		return restore(en, argv, t, e);

@@ -297,6 +297,7 @@ def test_an_assistant_that_goes_while_the_bus_is_away(ada: Person, suite: Suite)
             ws.expect("unsubscribed", 30)
         for topic in topics:
             assert [f["event"] for f in ws.seen if f["topic"] == topic] == ["subscribed", "instance.deleted", "unsubscribed"]
+    wait_until(lambda: suite.api.get("/health").status == 200, 30, "the bus is back for everybody")
 
 
 @pytest.mark.parametrize("query", ["token={bob}&token={ada}", "token={ada}&token={bob}"])
