@@ -2,12 +2,13 @@
 
 #include "base/clock.h"
 
-#define CONNECT_MS 2000
-#define IDLE_CONNS 8
-#define SLOW_MS    60000 /* what makes, starts or removes a container: disk and kernel */
-#define STOP_MS    30000 /* beside the grace that a stop gives */
-#define GONE_MS    30000 /* for a removal that someone else began */
-#define GONE_STEP  100   /* ms between looks at it */
+#define CONNECT_MS   2000
+#define IDLE_CONNS   8
+#define SLOW_MS      60000 /* what makes, starts or removes a container: disk and kernel */
+#define STOP_MS      30000 /* beside the grace that a stop gives */
+#define GONE_MS      30000 /* for a removal that someone else began */
+#define GONE_STEP    100   /* ms between looks at it */
+#define REMOVE_TRIES 3
 
 #define LIST_MAX (64 * 1024 * 1024) /* bytes about all containers: some 2 KiB each */
 #define LOGS_MAX (3 * 1024 * 1024)  /* bytes of a log; the engine's lines have 16 KiB at most */
@@ -173,19 +174,31 @@ static int wait_gone(struct engine *g, const char *ref, struct err *e)
 	return err_set(e, ERR_TIMEOUT, "container engine: a removal under way does not end");
 }
 
+/* It ended just when the engine was about to kill it, which the engine takes for a failure (moby:
+ * "cannot remove - Container … is not running"). It is as good as any other, a moment later. */
+static bool has_just_ended(const struct http_res *res)
+{
+	return res->status == 500 && strstr(res->body, "cannot remove") &&
+	       strstr(res->body, "is not running");
+}
+
 static int docker_remove(struct engine *g, const char *ref, struct err *e)
 {
-	OWN(docker_ask) struct docker_ask k;
+	for (int tries = 1;; tries++) {
+		OWN(docker_ask) struct docker_ask k;
 
-	docker_ask_init(&k, "remove", "DELETE", SLOW_MS);
-	ask_path(&k, ref, "?force=1&v=1"); /* v: with the volumes that the image asks for */
-	if (docker_ask_send((struct docker *)g, &k, e) < 0)
-		return -1;
-	if (k.res.status == 204 || k.res.status == 404)
-		return 0;
-	if (k.res.status == 409 && strstr(k.res.body, "already in progress"))
-		return wait_gone(g, ref, e);
-	return docker_ask_refused(&k, e);
+		docker_ask_init(&k, "remove", "DELETE", SLOW_MS);
+		ask_path(&k, ref, "?force=1&v=1"); /* v: with the volumes that the image asks for */
+		if (docker_ask_send((struct docker *)g, &k, e) < 0)
+			return -1;
+		if (k.res.status == 204 || k.res.status == 404)
+			return 0;
+		if (k.res.status == 409 && strstr(k.res.body, "already in progress"))
+			return wait_gone(g, ref, e);
+		if (!has_just_ended(&k.res) || tries == REMOVE_TRIES)
+			return docker_ask_refused(&k, e);
+		clock_sleep_ms(GONE_STEP);
+	}
 }
 
 static int docker_resize(struct engine *g, const char *ref, int memory_mib, struct err *e)
