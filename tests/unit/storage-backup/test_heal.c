@@ -2,16 +2,6 @@
 
 #include "vault.h"
 
-static void flip(const char *path, off_t at)
-{
-	OWN(fd) int fd = open(path, O_RDWR | O_CLOEXEC);
-	unsigned char byte;
-
-	assert_int_equal(pread(fd, &byte, 1, at), 1);
-	byte ^= 1;
-	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-}
-
 /* The nth pack of the person's. */
 static const char *pack_of(const struct vault *v, size_t nth)
 {

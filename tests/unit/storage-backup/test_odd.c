@@ -20,18 +20,26 @@ static void comes_back(const struct vault *v, const char *id)
 	same_tree(in(v, "workspace"), text_of("%s/workspace", there));
 }
 
-static void restore_path(const struct vault *v, const char *id, const char *path)
+static int try_path(const struct vault *v, const char *id, const char *restore_id, const char *path,
+                    struct err *e)
 {
 	char data[128];
 	struct engine_restore_req req = { .ref = { USER, NULL, id },
 		                          .data_dir = data,
 		                          .instance_id = INSTANCE,
-		                          .restore_id = new_id() };
+		                          .restore_id = restore_id };
 	struct engine_totals t;
-	struct err e = ERR_INIT;
 
+	*e = ERR_INIT;
 	snprintf(data, sizeof(data), "%s/data", v->root);
-	assert_ok(engine_restore_path(v->engine, &req, path, &t, &e), &e);
+	return engine_restore_path(v->engine, &req, path, &t, e);
+}
+
+static void restore_path(const struct vault *v, const char *id, const char *path)
+{
+	struct err e;
+
+	assert_ok(try_path(v, id, new_id(), path, &e), &e);
 }
 
 static bool is_dir(const struct vault *v, const char *path)
@@ -90,32 +98,22 @@ static void one_kind_of_thing_takes_anothers_place(void **state)
 static void what_is_in_the_way_is_named_and_stays(void **state)
 {
 	const struct vault *v = *state;
-	const char *a = new_id();
-	char data[128];
-	struct engine_restore_req req = { .ref = { USER, NULL, a },
-		                          .data_dir = data,
-		                          .instance_id = INSTANCE,
-		                          .restore_id = new_id() };
-	struct engine_totals t;
-	struct err e = ERR_INIT;
+	const char *a = new_id(), *restore_id = new_id();
+	struct err e;
 
-	snprintf(data, sizeof(data), "%s/data", v->root);
 	assert_int_equal(mkdir(in(v, "workspace/d"), 0750), 0);
 	put_text(in(v, "workspace/d/below"), "below");
 	snapshot(v, a, NULL, true);
 	remove_all(in(v, "workspace/d"));
 	put_text(in(v, "workspace/d"), "in the way");
-	assert_fails(engine_restore_path(v->engine, &req, "workspace/d/below", &t, &e), &e,
-	             ERR_CONFLICT);
+	assert_fails(try_path(v, a, restore_id, "workspace/d/below", &e), &e, ERR_CONFLICT);
 	assert_true(is_text(v, "workspace/d", "in the way"));
 
 	assert_int_equal(unlink(in(v, "workspace/d")), 0);
 	assert_int_equal(symlink(v->root, in(v, "workspace/d")), 0);
-	e = ERR_INIT;
-	assert_fails(engine_restore_path(v->engine, &req, "workspace/d/below", &t, &e), &e,
-	             ERR_CONFLICT);
+	assert_fails(try_path(v, a, restore_id, "workspace/d/below", &e), &e, ERR_CONFLICT);
 	assert_int_equal(access(text_of("%s/below", v->root), F_OK), -1);
-	assert_int_equal(access(in(v, text_of(".restore-%s", req.restore_id)), F_OK), -1);
+	assert_int_equal(access(in(v, text_of(".restore-%s", restore_id)), F_OK), -1);
 }
 
 static void hard_links_special_bits_and_lists(void **state)

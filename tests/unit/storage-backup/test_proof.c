@@ -22,16 +22,6 @@ static void list_objects(const struct vault *v)
 	assert_int_equal(nftw(text_of("%s/store", v->root), on_object, 16, FTW_PHYS), 0);
 }
 
-static void flip(const char *path, off_t at)
-{
-	OWN(fd) int fd = open(path, O_RDWR | O_CLOEXEC);
-	unsigned char byte;
-
-	assert_int_equal(pread(fd, &byte, 1, at), 1);
-	byte ^= 1;
-	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-}
-
 static void a_flipped_bit_in_any_object_is_found_and_named(void **state)
 {
 	const struct vault *v = *state;

@@ -303,4 +303,15 @@ UNUSED static void verify(const struct vault *v, const char *id)
 	assert_ok(engine_verify(v->engine, &ref, NULL, &proof, &e), &e);
 }
 
+/* One bit of a file. */
+UNUSED static void flip(const char *path, off_t at)
+{
+	OWN(fd) int fd = open(path, O_RDWR | O_CLOEXEC);
+	unsigned char byte;
+
+	assert_int_equal(pread(fd, &byte, 1, at), 1);
+	byte ^= 1;
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+}
+
 #endif
