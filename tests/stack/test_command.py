@@ -147,6 +147,22 @@ def test_run_shows_the_logs_and_ends_everything_at_ctrl_c(stack: Command, sig: i
     assert stack("status").returncode == 1
 
 
+def test_a_reader_who_has_enough_is_no_error(stack: Command) -> None:
+    """`make up | head -1`: the start goes on; `make run | head`: it ends, and everything with it."""
+    def read_one(word: str) -> tuple[int, str]:
+        with subprocess.Popen([*stack.argv, word], env=stack.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+            assert child.stdout and child.stderr and child.stdout.readline()
+            child.stdout.close()
+            said = child.stderr.read()
+            return child.wait(60), said
+
+    assert read_one("up") == (0, "")
+    assert stack("status").returncode == 0
+    assert read_one("status") == (0, "")
+    assert read_one("run") == (0, "")
+    assert stack("status").returncode == 1
+
+
 def test_a_busy_port_is_said_with_its_number(stack: Command) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

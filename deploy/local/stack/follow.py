@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import time
+import select
+import sys
 from pathlib import Path
 from typing import Callable
 
 
 def follow(folder: Path, names: list[str], there: Callable[[], bool], pause: float = 0.2) -> None:
     """Prints new lines of these logs, each with its part's name, until interrupted or the stack is no
-    longer `there`. A log that was set aside is read from its start again."""
+    longer `there`. A log that was set aside is read from its start again. BrokenPipeError where nobody
+    reads any more, although there be nothing to print."""
+    out = select.poll()
+    out.register(sys.stdout, 0)  # POLLERR and POLLHUP come unasked
     width = max(len(n) for n in names)
     at: dict[str, int] = {n: _size(folder / f"{n}.log") for n in names}
     rest: dict[str, bytes] = dict.fromkeys(names, b"")
@@ -28,7 +32,8 @@ def follow(folder: Path, names: list[str], there: Callable[[], bool], pause: flo
             *lines, rest[name] = data.split(b"\n")
             for line in lines:
                 print(f"{name:<{width}} | {line.decode(errors='replace')}", flush=True)
-        time.sleep(pause)
+        if out.poll(pause * 1000):
+            raise BrokenPipeError
 
 
 def _size(path: Path) -> int:

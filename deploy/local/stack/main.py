@@ -16,7 +16,7 @@ from .engine_api import Engine
 from .errors import StackError
 from .follow import follow
 from .paths import PROJECT
-from .say import Say
+from .say import Say, flush
 from .wiring import DEFAULT_BIN
 
 ABOUT = """\
@@ -50,12 +50,16 @@ def main(argv: list[str]) -> int:
     """Exit status 0, or 1 with a sentence that says what to do."""
     args = parser().parse_args(argv)
     try:
-        return COMMANDS[args.command](args)
+        status = COMMANDS[args.command](args)
     except StackError as e:
         print(f"\n{e.text()}", file=sys.stderr)
-        return 1
+        status = 1
+    except BrokenPipeError:
+        status = 128 + signal.SIGPIPE
     except KeyboardInterrupt:
-        return 130
+        status = 130
+    flush()
+    return status
 
 
 def _fresh(args: argparse.Namespace) -> Stack:
@@ -110,6 +114,8 @@ def cmd_run(args: argparse.Namespace) -> int:
         return 0
     except KeyboardInterrupt:
         print("\nstopping …", flush=True)
+    except BrokenPipeError:  # whoever read the logs has gone, as at Ctrl-C
+        pass
     except StackError as e:
         failure = e
         print(f"\n{e.text()}\nstopping what was started …", file=sys.stderr, flush=True)

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TextIO
+
+
+def flush() -> None:
+    """At the end: what nobody reads any more (`make status | head`) is no error of ours."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # Python flushes once more when it ends
+        os.close(nowhere)
 
 
 class Say:
@@ -15,9 +26,13 @@ class Say:
         self.out = out or sys.stdout
 
     def line(self, text: str) -> None:
-        """One line, at once: `make run` may be piped."""
-        if not self.quiet:
+        """One line, at once: `make run` may be piped. A start does not end half-way because its reader did."""
+        if self.quiet:
+            return
+        try:
             print(text, file=self.out, flush=True)
+        except BrokenPipeError:
+            self.quiet = True
 
     def part(self, name: str, what: str, since: float | None = None) -> None:
         """`name  what  (1.2 s)`; `since` is a time.monotonic()."""
