@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/own.h"
 #include "base/uuid.h"
+#include "bus/msg.h"
 #include "bus/pool.h"
 #include "wire/subject.h"
 
@@ -195,8 +196,6 @@ void bus_inbox(struct bus *b, char ret[BUS_INBOX_SIZE]);
 
 /* Publishes outside the stream (gateways' deliveries). */
 int bus_tell(struct bus *b, natsMsg *msg, struct err *e);
-
-OWN_DEFINE(nats_msg, natsMsg *, natsMsg_Destroy)
 
 static inline void own_bus_answer(struct bus_answer *answer)
 {

@@ -43,6 +43,7 @@ static int forward(struct bus *b, const struct bus_to *to, const struct bus_ctx 
 	/* cnats would keep it until the server is back: the caller has long been told 503 by then. */
 	if (!bus_is_connected(b))
 		return err_busy(e, ERR_UNAVAILABLE, 1, "not connected to the bus");
+	bus_msg_keep();
 	if (request_make(b, to, ctx, in, &msg, e) < 0 ||
 	    bus_from_nats(natsConnection_RequestMsg(&reply, b->conn, msg, subj->timeout_ms),
 	                  subj->name, e) < 0)
@@ -66,7 +67,7 @@ int bus_forward(struct bus *b, enum subject_id id, const struct bus_ctx *ctx, co
 
 void bus_answer_done(struct bus_answer *answer)
 {
-	natsMsg_Destroy(answer->msg);
+	bus_msg_done(answer->msg);
 	*answer = (struct bus_answer){ 0 };
 }
 

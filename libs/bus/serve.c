@@ -172,7 +172,7 @@ static void work_done(struct work *w)
 {
 	struct bus *b = w->bus;
 
-	natsMsg_Destroy(w->msg);
+	bus_msg_done(w->msg);
 	free(w);
 	pthread_mutex_lock(&b->lock);
 	if (--b->under_way == 0)
@@ -190,6 +190,7 @@ void bus_work(void *item)
 	long long start_ns = clock_mono_ns(), spent_ns;
 	struct err e = ERR_INIT;
 
+	bus_msg_keep();
 	arena_init(&c.arena, BUS_ARENA_LIMIT);
 	if (bus_ctx_from_headers(w->msg, &c.ctx, &c.deadline_ms, &e) == 0 && c.deadline_ms &&
 	    clock_now_ms() > c.deadline_ms) {

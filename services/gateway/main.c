@@ -59,9 +59,5 @@ int main(int argc, char **argv)
 {
 	static struct app app;
 
-	/* Many threads share one connection. Those that wait for it sleep: cnats lets them spin,
-	 * which took a fifth of all processor time with 32 requests at once. */
-	nats_Open(0);
-
 	return svc_main(&def, &app, argc, argv);
 }
