@@ -9,6 +9,7 @@
 #define WAIT_MS          50
 #define WHY_MS           1000
 #define WHY_SIZE         128
+#define LAST_MS          2000 /* for the reading thread to be past a subscription */
 #define INBOX_PREFIX     "_INBOX_"
 
 int bus_from_nats(natsStatus s, const char *what, struct err *e)
@@ -301,6 +302,23 @@ int bus_listen(struct bus *b, const char *subject, bus_listener *on_message, voi
 	if (bus_subscribe(b, subject, NULL, on_heard, l, e) < 0)
 		return -1;
 	return bus_from_nats(natsConnection_FlushTimeout(b->conn, 2000), subject, e);
+}
+
+void bus_unsubscribe(natsConnection *conn, natsSubscription *sub)
+{
+	natsStatus s;
+
+	if (!sub)
+		return;
+	(void)natsSubscription_Unsubscribe(sub);
+	/* It finds the subscription no more. Once it has read the answer to this, it is done with what it
+	 * found before; where none comes, it reads nothing. */
+	s = natsConnection_Status(conn) == NATS_CONN_STATUS_CONNECTED
+	            ? natsConnection_FlushTimeout(conn, LAST_MS)
+	            : NATS_CONNECTION_DISCONNECTED;
+	if (s != NATS_OK)
+		clock_sleep_ms(WAIT_MS);
+	natsSubscription_Destroy(sub);
 }
 
 void bus_inbox(struct bus *b, char ret[BUS_INBOX_SIZE])

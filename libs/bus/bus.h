@@ -194,6 +194,10 @@ int bus_listen(struct bus *b, const char *subject, bus_listener *on_message, voi
 #define BUS_INBOX_SIZE 80
 void bus_inbox(struct bus *b, char ret[BUS_INBOX_SIZE]);
 
+/* Ends a subscription that bus_drain() does not end; NULL is fine. natsSubscription_Destroy() alone may
+ * free it under cnats' reading thread, which is just handing it a message (3.4.1: nats.c issue 637). */
+void bus_unsubscribe(natsConnection *conn, natsSubscription *sub);
+
 /* Publishes outside the stream (gateways' deliveries). */
 int bus_tell(struct bus *b, natsMsg *msg, struct err *e);
 

@@ -23,7 +23,7 @@ int fetch_open(struct bus *b, const char *consumer, struct fetch *ret, struct er
 
 void fetch_close(struct fetch *f)
 {
-	natsSubscription_Destroy(f->sub);
+	bus_unsubscribe(f->conn, f->sub);
 	f->sub = NULL;
 }
 

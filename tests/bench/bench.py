@@ -26,12 +26,13 @@ if "--build" in sys.argv[:-1]:
 # pylint: disable=wrong-import-position
 from common import PROJECT, Bench, Section, machine, table  # noqa: E402
 from engine import shared_engine  # noqa: E402
+from stack.errors import StackError  # noqa: E402
 
 REPORT = PROJECT / "docs" / "BENCHMARKS.md"
 LOAD_AT_START = " ".join(f"{x:.2f}" for x in os.getloadavg())
 
 # In this order; daemons starts the suite's anew, and sockets has a suite of its own.
-SUBJECTS = ("rest", "backup", "login", "sign_ins", "daemons", "sockets")
+SUBJECTS = ("rest", "backup", "login", "sign_ins", "daemons", "sockets", "instances")
 
 
 def report(sections: list[Section]) -> str:
@@ -75,6 +76,9 @@ def main() -> int:
     try:
         with shared_engine(args.build.absolute()):
             text = report(run(Bench(args.rounds, args.seconds, folder), args.only or list(SUBJECTS)))
+    except StackError as e:  # the engine, say, has been taken away
+        print(f"the run is void: {e.text()}", file=sys.stderr)
+        return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print("\n" + text)

@@ -24,6 +24,7 @@ if "--build" in sys.argv[:-1]:
 from common import BIN, PROJECT, SETTINGS, Suite, machine, table  # noqa: E402
 from engine import shared_engine  # noqa: E402
 from sockets import memory_kb  # noqa: E402
+from stack.errors import StackError  # noqa: E402
 from zaki.crowd import Crowd, Publisher, listeners  # noqa: E402
 from zaki.people import Person  # noqa: E402
 
@@ -127,6 +128,9 @@ def main() -> int:
     try:
         with shared_engine(args.build.absolute()):
             result = soak(args.minutes, folder)
+    except StackError as e:  # the engine, say, has been taken away
+        print(f"the run is void: {e.text()}", file=sys.stderr)
+        return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     text = result.report(args.minutes)

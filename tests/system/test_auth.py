@@ -112,12 +112,15 @@ def test_wrong_password_and_unknown_address_look_the_same(ada: Person, api: Api)
 
 
 def test_wrong_password_and_unknown_address_take_the_same_time(ada: Person, api: Api) -> None:
-    def seconds(email: str) -> float:
-        body = {"email": email, "password": "not this one"}
-        return sorted(api.post("/auth/login", body).seconds for _ in range(5))[2]
+    """In turns, and the fastest of each: whatever else the machine does only adds to it."""
+    nobody = an_email()
 
-    known, unknown = seconds(ada.email), seconds(an_email())
-    assert 0.4 < known / unknown < 2.5, (known, unknown)
+    def seconds(email: str) -> float:
+        return api.post("/auth/login", {"email": email, "password": "not this one"}).seconds
+
+    pairs = [(seconds(ada.email), seconds(nobody)) for _ in range(5)]
+    known, unknown = (min(times) for times in zip(*pairs))
+    assert 0.4 < known / unknown < 2.5, pairs
 
 
 # ---- refresh and logout --------------------------------------------------------------------------

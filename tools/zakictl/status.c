@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/own.h"
 #include "base/uuid.h"
+#include "bus/bus.h"
 
 #define ANSWER_MS 1500 /* for the first of each daemon */
 #define MORE_MS   200  /* for further ones of the same, once each has answered */
@@ -100,7 +101,7 @@ static int ask(struct watch *w, struct seen *seen, struct err *e)
 		s = natsConnection_PublishRequestString(w->conn, "$SRV.STATS", inbox, "");
 	if (s == NATS_OK)
 		collect(sub, seen);
-	natsSubscription_Destroy(sub);
+	bus_unsubscribe(w->conn, sub);
 	return watch_check(s, "asking", e);
 }
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/own.h"
+#include "bus/bus.h"
 
 #include <pthread.h>
 #include <sodium.h>
@@ -149,7 +150,7 @@ static int watch_all(struct tail *t, struct watch *w, struct err *e)
 	if (r == 0)
 		wait_for_end(t);
 	for (size_t i = 0; i < t->subject_count; i++)
-		natsSubscription_Destroy(subs[i]);
+		bus_unsubscribe(w->conn, subs[i]);
 	return r;
 }
 

@@ -6,7 +6,15 @@
 
 #include <sodium.h>
 
-OWN_DEFINE(nats_sub, natsSubscription *, natsSubscription_Destroy)
+struct inbox {
+	natsConnection *conn;
+	natsSubscription *sub;
+};
+
+static void own_inbox(const struct inbox *in)
+{
+	bus_unsubscribe(in->conn, in->sub);
+}
 
 static int check(natsStatus s, const char *what, struct err *e)
 {
@@ -15,20 +23,18 @@ static int check(natsStatus s, const char *what, struct err *e)
 	return err_set(e, ERR_UNAVAILABLE, "%s: %s", what, natsStatus_GetText(s));
 }
 
-static int ask(struct bus *b, natsSubscription **ret, struct err *e)
+static int ask(struct inbox *in, struct err *e)
 {
 	char inbox[80];
-	OWN(nats_sub) natsSubscription *sub = NULL;
 
 	/* Below the inboxes that this daemon's bus user may read. */
 	snprintf(inbox, sizeof(inbox), "_INBOX_gateway.figures.%08x%08x", randombytes_random(),
 	         randombytes_random());
-	if (check(natsConnection_SubscribeSync(&sub, bus_nats(b), inbox), "figures", e) < 0 ||
-	    check(natsSubscription_SetPendingLimits(sub, COLLECT_MAX, -1), "figures", e) < 0 ||
-	    check(natsConnection_PublishRequestString(bus_nats(b), "$SRV.STATS", inbox, ""),
+	if (check(natsConnection_SubscribeSync(&in->sub, in->conn, inbox), "figures", e) < 0 ||
+	    check(natsSubscription_SetPendingLimits(in->sub, COLLECT_MAX, -1), "figures", e) < 0 ||
+	    check(natsConnection_PublishRequestString(in->conn, "$SRV.STATS", inbox, ""),
 	          "figures", e) < 0)
 		return -1;
-	*ret = TAKE(sub);
 	return 0;
 }
 
@@ -61,13 +67,13 @@ static bool has_all(const bool *seen)
 int collect(struct bus *b, cJSON **ret, struct err *e)
 {
 	OWN(json) cJSON *all = cJSON_CreateArray();
-	OWN(nats_sub) natsSubscription *sub = NULL;
+	OWN(inbox) struct inbox in = { bus_nats(b), NULL };
 	bool seen[16] = { false };
 	long long end_ms = clock_mono_ms() + COLLECT_MS;
 
 	if (!all)
 		return err_set(e, ERR_INTERNAL, "out of memory");
-	if (ask(b, &sub, e) < 0)
+	if (ask(&in, e) < 0)
 		return -1;
 	for (int count = 0; count < COLLECT_MAX; count++) {
 		long long left_ms = end_ms - clock_mono_ms();
@@ -75,7 +81,7 @@ int collect(struct bus *b, cJSON **ret, struct err *e)
 
 		if (left_ms > COLLECT_MORE_MS && has_all(seen))
 			left_ms = COLLECT_MORE_MS;
-		if (left_ms <= 0 || natsSubscription_NextMsg(&msg, sub, left_ms) != NATS_OK)
+		if (left_ms <= 0 || natsSubscription_NextMsg(&msg, in.sub, left_ms) != NATS_OK)
 			break;
 		if (take(msg, all, seen, e) < 0)
 			return -1;
