@@ -32,8 +32,8 @@ static int ask(struct inbox *in, struct err *e)
 	         randombytes_random());
 	if (check(natsConnection_SubscribeSync(&in->sub, in->conn, inbox), "figures", e) < 0 ||
 	    check(natsSubscription_SetPendingLimits(in->sub, COLLECT_MAX, -1), "figures", e) < 0 ||
-	    check(natsConnection_PublishRequestString(in->conn, "$SRV.STATS", inbox, ""),
-	          "figures", e) < 0)
+	    check(natsConnection_PublishRequestString(in->conn, "$SRV.STATS", inbox, ""), "figures",
+	          e) < 0)
 		return -1;
 	return 0;
 }
