@@ -50,12 +50,11 @@ def bare_s(suite: Suite, like: dict[str, Any], folder: Path) -> float:
     (port,) = free_ports(1)
     host["PortBindings"] = {GATEWAY_PORT: [{"HostIp": "127.0.0.1", "HostPort": str(port)}]}
     host["RestartPolicy"] = {"Name": "no"}
-    binds = []
-    for number, bind in enumerate(host["Binds"]):
-        source, _, rest = bind.partition(":")
-        subprocess.run(["cp", "-a", source, folder / str(number)], check=True)
-        binds.append(f"{folder / str(number)}:{rest}")
-    host["Binds"] = binds
+    copies = []
+    for number, mount in enumerate(host["Mounts"]):
+        copies.append(folder / f"mount-{number}")
+        subprocess.run(["cp", "-a", mount["Source"], copies[-1]], check=True)
+        mount["Source"] = str(copies[-1])
     config["Labels"] = {}
     begin = time.monotonic()
     made = suite.engine.json("POST", "/containers/create", body={**config, "HostConfig": host})["Id"]
@@ -65,7 +64,7 @@ def bare_s(suite: Suite, like: dict[str, Any], folder: Path) -> float:
         return time.monotonic() - begin
     finally:
         suite.engine.remove(made)
-        subprocess.run(["rm", "-rf", *(bind.partition(":")[0] for bind in binds)], check=True)
+        subprocess.run(["rm", "-rf", *copies], check=True)
 
 
 def provisioning(bench: Bench, suite: Suite, person: Person) -> tuple[float, float]:
