@@ -13,7 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import daemons
 from common import SETTINGS, Bench, Section, free_ports, table, verdict
+from sockets import cpu_s
 from zaki.people import Person
 from zaki.suite import Suite, wait_until
 
@@ -82,16 +84,11 @@ def provisioning(bench: Bench, suite: Suite, person: Person) -> tuple[float, flo
     return statistics.median(wholes), statistics.median(bares)
 
 
-def processor_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
 def share(pid: int, seconds: float) -> float:
     """Of one core, over so long."""
-    begin, spent = time.monotonic(), processor_s(pid)
+    begin, spent = time.monotonic(), cpu_s(pid)
     time.sleep(seconds)
-    return (processor_s(pid) - spent) / (time.monotonic() - begin)
+    return (cpu_s(pid) - spent) / (time.monotonic() - begin)
 
 
 def mended_s(suite: Suite, instance: str) -> float:
@@ -114,8 +111,7 @@ def watch(bench: Bench, suite: Suite, person: Person) -> tuple[float, list[float
     pid = suite.pids()["instance-manager"]
     assert pid
     idle = share(pid, WATCH_S)
-    memory = int(next(line for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-                      if line.startswith("Pss:")).split()[1]) / 1000 * 1.024
+    _, memory = daemons.memory(suite)["instance-manager"]
     return idle, [mended_s(suite, instance) for instance in ids[::MANY // REMOVED]], memory
 
 

@@ -92,6 +92,9 @@ def test_upgraded(suite: Suite, ada: Person, bot: Bot, telegram: Telegram) -> No
     assert suite.data(ada.id, instance, ".openclaw", "state.json").read_bytes() == b'{"version": 2}\n'
     backups = expect(ada.api.get(f"/instances/{instance}/backups"), 200)["items"]
     assert [b["kind"] for b in backups] == ["checkpoint"] and backups[0]["status"] == "done"
+    (new_one,) = suite.containers(instance)
+    made = suite.engine.json("GET", f"/containers/{new_one['Id']}/json")["Created"]
+    assert backups[0]["finished_at"][:23] < made[:23], "first the backup"
     assert {"upgrade", "upgraded"} <= set(kinds(ada, instance))
     bot.wait_polled()
     assert bot.says(bot.hears(7, "still there?"), text="still there?")
