@@ -27,8 +27,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(PROJECT / "tests" / "system"), str(PROJECT / "tests" / "run")]
 
 # pylint: disable=wrong-import-position
+from zaki.patience import wait_until  # noqa: E402
 from zaki.people import Person  # noqa: E402
-from zaki.suite import BIN, Suite, wait_until  # noqa: E402
+from zaki.suite import BIN, Suite  # noqa: E402
 
 SETTINGS = {"RATE_API_PER_MIN": "1000000", "RATE_AUTH_PER_MIN": "1000000", "LOG_LEVEL": "info"}
 

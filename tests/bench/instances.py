@@ -16,8 +16,9 @@ from typing import Any
 import daemons
 from common import SETTINGS, Bench, Section, free_ports, table, verdict
 from sockets import cpu_s
+from zaki.patience import wait_until
 from zaki.people import Person
-from zaki.suite import Suite, wait_until
+from zaki.suite import Suite
 
 ROUNDS = 10
 MANY, AT_ONCE = 200, 4

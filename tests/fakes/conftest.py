@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).resolve().parent
+PATIENCE_S = 90.0  # for what must come: the machine may stand still
 
 
 class Fake:
@@ -39,7 +40,7 @@ class Fake:
 
     def raw(self, method: str, path: str, body: Any = None,
             headers: dict[str, str] | None = None) -> tuple[int, http.client.HTTPMessage, bytes]:
-        connection = http.client.HTTPConnection(urllib.parse.urlsplit(self.url).netloc, timeout=20)
+        connection = http.client.HTTPConnection(urllib.parse.urlsplit(self.url).netloc, timeout=PATIENCE_S)
         headers = dict(headers or {})
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
@@ -71,7 +72,7 @@ class Fake:
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=10)
+        return self.process.wait(timeout=PATIENCE_S)
 
 
 @pytest.fixture

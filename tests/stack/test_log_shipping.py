@@ -22,7 +22,8 @@ from stack.paths import PROJECT
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "system"))
 
 # pylint: disable=wrong-import-position
-from zaki.suite import BIN, wait_until  # noqa: E402
+from zaki.patience import wait_until  # noqa: E402
+from zaki.suite import BIN  # noqa: E402
 
 PACKAGES = ("rsyslog", "rsyslog-openssl", "libestr0", "libfastjson4", "liblognorm5")
 QUIET_S = 4  # in which a collector that is not believed is tried again and again

@@ -13,7 +13,7 @@ from stack import SERVERS, Stack
 from stack.supervisor import BACKOFF_MOST, Backoff, trim_logs
 
 
-def until(what: Callable[[], object], seconds: float = 20) -> None:
+def until(what: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "it did not come to be"
@@ -48,7 +48,7 @@ def test_a_part_that_a_test_holds_stays_away(state: Path) -> None:
         time.sleep(0.5)
         # Whoever has the lock next, it is not the supervisor that starts it, who waits for nothing.
         assert stack.paths.run("redis.held").exists() and stack.pid("redis") is None
-    starter.join(20)
+    starter.join(60)
     assert stack.pid("redis") and not stack.paths.run("redis.held").exists()
 
 

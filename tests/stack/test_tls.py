@@ -20,8 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "system"))
 
 # pylint: disable=wrong-import-position
 from zaki.api import Api, expect  # noqa: E402
+from zaki.patience import wait_until  # noqa: E402
 from zaki.people import Person  # noqa: E402
-from zaki.suite import BIN, wait_until  # noqa: E402
+from zaki.suite import BIN  # noqa: E402
 
 KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
 

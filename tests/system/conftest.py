@@ -14,8 +14,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 # pylint: disable=wrong-import-position
 from zaki.api import Api  # noqa: E402
+from zaki.patience import wait_until  # noqa: E402
 from zaki.people import Person  # noqa: E402
-from zaki.suite import DAEMONS, SERVERS, Suite, wait_until  # noqa: E402
+from zaki.suite import DAEMONS, SERVERS, Suite  # noqa: E402
 from zaki.telegram import Bot, Telegram  # noqa: E402
 
 

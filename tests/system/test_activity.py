@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from zaki.api import expect
+from zaki.patience import wait_until
 from zaki.people import Person
-from zaki.suite import Suite, wait_until
+from zaki.suite import Suite
 from zaki.telegram import Bot
 
 

@@ -10,8 +10,9 @@ import pytest
 from zaki.api import Api, expect
 from zaki.gates import gates
 from zaki.nats import Nats
+from zaki.patience import wait_until
 from zaki.people import Person, idempotency
-from zaki.suite import Suite, wait_until
+from zaki.suite import Suite
 from zaki.tables import routes
 from zaki.ws import Refused, Socket
 

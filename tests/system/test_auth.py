@@ -10,8 +10,9 @@ import pytest
 
 from zaki import jwt
 from zaki.api import Api, Answer, expect
+from zaki.patience import wait_until
 from zaki.people import Person, idempotency
-from zaki.suite import Suite, wait_until
+from zaki.suite import Suite
 
 pytestmark = pytest.mark.core
 

@@ -15,8 +15,9 @@ import pytest
 from test_health import parts
 from zaki.api import expect
 from zaki.kept import Kept
+from zaki.patience import wait_until
 from zaki.people import Person, idempotency
-from zaki.suite import SLOW, Suite, wait_until
+from zaki.suite import SLOW, Suite
 from zaki.telegram import Bot
 from zaki.zakictl import zakictl
 
@@ -506,9 +507,8 @@ def test_another_takes_over_at_once(suite: Suite, kept: Kept) -> None:
     try:
         asked = [kept.create()["id"]]
         suite.stack.kill_part("storage-backup")
-        begin = time.monotonic()
+        suite.sql("UPDATE backup_jobs SET lease_until = lease_until + interval '1 day' WHERE finished_at IS NULL")
         kept.done(asked[0])
-        assert time.monotonic() - begin < 25 * SLOW
         assert "work done" in suite.log("storage-backup-2") or suite.log("storage-backup").count("work done")
     finally:
         suite.end_extra("storage-backup-2")

@@ -16,9 +16,10 @@ import pytest
 from stack.errors import StackError
 from zaki.api import expect
 from zaki.kept import Kept
+from zaki.patience import wait_until
 from zaki.people import Person
 from zaki.stubborn import Reviver, Stubborn
-from zaki.suite import BUILD, PROJECT, SLOW, Suite, wait_until
+from zaki.suite import BUILD, PROJECT, SLOW, Suite
 from zaki.tables import fault_points
 from zaki.zakictl import zakictl
 

@@ -14,6 +14,7 @@ import pytest
 from zaki import bad
 from zaki.api import Api, expect, raw_request
 from zaki.nats import Message, Nats
+from zaki.patience import PATIENCE_S
 from zaki.people import Person
 from zaki.suite import Suite
 from zaki.tables import Route, local_paths, routes, subjects
@@ -148,9 +149,8 @@ def test_oversized_body(owner: Owner, route: Route) -> None:
 def test_oversized_body_is_refused_before_it_is_sent(suite: Suite, owner: Owner, route: Route) -> None:
     head = (f"{route.method} /api{owner.path(route)} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
             f"Authorization: Bearer {owner.person.access_token}\r\nContent-Length: {1 << 30}\r\n\r\n")
-    start = time.monotonic()
-    answer = raw_request(suite.api.base, head.encode())
-    assert answer and answer.status == 413 and time.monotonic() - start < 5, answer
+    answer = raw_request(suite.api.base, head.encode())  # that no body follows is not waited for
+    assert answer and answer.status == 413, answer
 
 
 @each(WITH_BODY)
@@ -327,7 +327,7 @@ def test_two_lengths_are_no_way_to_smuggle(suite: Suite) -> None:
         import socket
         from urllib.parse import urlsplit
         url = urlsplit(suite.api.base)
-        with socket.create_connection((url.hostname or "", url.port or 80), timeout=10) as s:
+        with socket.create_connection((url.hostname or "", url.port or 80), timeout=PATIENCE_S) as s:
             s.sendall(head + body)
             s.shutdown(socket.SHUT_WR)
             got = b""

@@ -16,9 +16,10 @@ import pytest
 
 from stack.errors import StackError
 from zaki.api import expect
+from zaki.patience import PATIENCE_S, wait_until
 from zaki.people import Person, idempotency
 from zaki.stubborn import Reviver, Stubborn
-from zaki.suite import BUILD, PROJECT, Suite, wait_until
+from zaki.suite import BUILD, PROJECT, Suite
 from zaki.tables import fault_points
 from zaki.telegram import Telegram
 from zaki.upgrades import Events, image_of, next_image, zakictl, zakictl_begin
@@ -273,6 +274,7 @@ def test_a_chat_is_sent_once(suite: Suite, telegram: Telegram) -> None:
         # Who links again has to be linked first.
         run = Stubborn(person.api, 90).call("POST", path, {"message": "only once"}, headers=key, good=(202,)).data
         assert once.exists()
+    person.api.timeout = PATIENCE_S
     again = expect(person.api.post(path, {"message": "only once"}, headers=key), 202)
     assert again == run
     said = Stubborn(person.api).until(f"/instances/{instance}/sessions/{run['session_key']}",

@@ -23,8 +23,9 @@ from stack.postgres import url as database_url
 from test_second_factor import App, enrolled, login
 from zaki.api import Api, expect
 from zaki.kept import Kept
+from zaki.patience import wait_until
 from zaki.people import Person
-from zaki.suite import BIN, BUILD, PROJECT, SLOW, Suite, wait_until
+from zaki.suite import BIN, BUILD, PROJECT, SLOW, Suite
 from zaki.telegram import Bot
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the assistants' files belong to another user")

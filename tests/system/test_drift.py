@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from zaki.api import expect
+from zaki.patience import wait_until
 from zaki.people import Person
-from zaki.suite import SLOW, Suite, wait_until
+from zaki.suite import SLOW, Suite
 from zaki.telegram import Bot, Telegram
 from zaki.ws import Socket
 

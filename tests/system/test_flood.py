@@ -8,9 +8,9 @@ import pytest
 
 from zaki.api import Api, expect
 from zaki.figures import figures
-from zaki.flood import Flood
+from zaki.flood import Flood, stood_in_line
 from zaki.people import Person
-from zaki.suite import SLOW, Suite
+from zaki.suite import Suite
 
 COUNT = 500
 
@@ -33,9 +33,7 @@ def test_500_sign_ins_at_once(suite: Suite, ada: Person, api: Api) -> None:
     assert statuses.count(401) >= 4, "some get through"
     assert all(c.retry_after >= 1 for c in came if c.status == 503)
     assert 0 < figures(suite, "gateway")["zaki_sign_ins_refused_total"] - refused <= statuses.count(503)
-    waits.sort()
-    assert len(waits) >= 3
-    # The promise, 100 ms for each and so much memory, is the release build's: tests/stack/test_release.py.
-    assert waits[len(waits) // 2] < 0.1 * SLOW and waits[-1] < 1.0 * SLOW, waits[-10:]
+    # How fast it is, is the benchmarks' matter, and how much memory the release build's: tests/stack/test_release.py.
+    assert not (wrong := stood_in_line(waits, came)), wrong
     person = Person(Api(api.base), ada.email, ada.password)
     person.login()

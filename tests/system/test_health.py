@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from zaki.api import Answer, Api, expect
+from zaki.patience import wait_until
 from zaki.people import Person
-from zaki.suite import SERVERS, SLOW, Suite, wait_until
+from zaki.suite import SERVERS, SLOW, Suite
 from zaki.telegram import Bot
 
 SERVICES = ("auth", "instance-manager", "realtime-fanout", "storage-backup")

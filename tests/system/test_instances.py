@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from zaki.api import Answer, Api, expect
+from zaki.patience import wait_until
 from zaki.people import Person, idempotency
-from zaki.suite import Suite, wait_until
+from zaki.suite import Suite
 from zaki.telegram import Bot, Telegram
 
 FIELDS = {"id", "name", "container_name", "port", "bot_username", "model", "status", "status_reason", "desired",

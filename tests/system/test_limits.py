@@ -12,8 +12,9 @@ import pytest
 from zaki.api import Answer, Api, expect
 from zaki.figures import figures
 from zaki.gates import Gate, gates
+from zaki.patience import wait_until
 from zaki.people import Person
-from zaki.suite import Suite, wait_until
+from zaki.suite import Suite
 from zaki.ws import Refused, Socket
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from stack.errors import StackError
 from zaki.api import Answer, expect
+from zaki.patience import wait_until
 from zaki.people import Person
-from zaki.suite import BUILD, Suite, wait_until
+from zaki.suite import BUILD, Suite
 from zaki.telegram import Bot
 
 MIB = 1024 * 1024

@@ -9,8 +9,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from zaki.api import expect
+from zaki.patience import wait_until
 from zaki.people import Person
-from zaki.suite import DAEMONS, SLOW, Suite, wait_until
+from zaki.suite import DAEMONS, SLOW, Suite
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

@@ -17,9 +17,10 @@ import pytest
 from test_health import parts
 from zaki.api import expect
 from zaki.kept import Kept
+from zaki.patience import wait_until
 from zaki.people import Person
 from zaki.stubborn import Reviver
-from zaki.suite import BUILD, SLOW, Suite, wait_until
+from zaki.suite import BUILD, SLOW, Suite
 from zaki.tables import fault_points
 from zaki.telegram import Bot
 from zaki.zakictl import zakictl

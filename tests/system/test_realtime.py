@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from zaki.api import Api, expect
+from zaki.patience import PATIENCE_S
 from zaki.people import Person
-from zaki.suite import SLOW, Suite
+from zaki.suite import Suite
 from zaki.telegram import Bot
-from zaki.ws import Closed, Refused, Socket
+from zaki.ws import CHECK_S, Closed, Refused, Socket
 
 pytestmark = pytest.mark.core
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -110,7 +111,7 @@ def test_ten_sockets_and_no_more(ada: Person, bob: Person, suite: Suite) -> None
         with suite.socket(bob.access_token) as ws:
             ws.quiet(0.1)
         held.pop().close()
-        deadline = time.monotonic() + 5 * SLOW
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 held.append(suite.socket(ada.access_token))
@@ -313,8 +314,8 @@ def test_logout_closes_the_sessions_sockets(ada: Person, suite: Suite, api: Api)
     with suite.socket(ada.access_token) as ws, suite.socket(other.access_token) as stays:
         start = time.monotonic()
         expect(ada.api.post("/auth/logout", {}), 200)
-        end = ws.closed(5)
-        assert end.code == 4401 and time.monotonic() - start < 2 * SLOW, end
+        end = ws.closed()
+        assert end.code == 4401 and time.monotonic() - start < CHECK_S / 2, end
         stays.quiet(0.3)
         stays.send("subscribe:nonsense")
         stays.expect("error")

@@ -13,6 +13,7 @@ from typing import Any, Callable
 import pytest
 
 from zaki.api import expect
+from zaki.patience import PATIENCE_S, patient
 from zaki.people import Person
 from zaki.suite import PROJECT, Suite
 from zaki.telegram import Bot
@@ -40,8 +41,8 @@ class Page:
         for line in self.child.stdout:
             self._lines.put(line)
 
-    def until(self, fits: Callable[[dict[str, Any]], bool], timeout: float = 60.0) -> dict[str, Any]:
-        deadline = time.monotonic() + timeout
+    def until(self, fits: Callable[[dict[str, Any]], bool], timeout: float = PATIENCE_S) -> dict[str, Any]:
+        deadline = time.monotonic() + patient(timeout)
         while True:
             try:
                 said = json.loads(self._lines.get(timeout=max(0.01, deadline - time.monotonic())))

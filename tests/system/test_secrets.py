@@ -17,8 +17,9 @@ import redis
 
 from zaki.api import expect
 from zaki.nats import Nats
+from zaki.patience import wait_until
 from zaki.people import Person
-from zaki.suite import BIN, Suite, wait_until
+from zaki.suite import BIN, Suite
 
 PASSWORD_OF_MINE = "correct horse battery staple 42"
 PROVIDER_KEY = "sk-live-0123456789abcdefghijklmnop"

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from zaki.api import Answer, expect
+from zaki.patience import wait_until
 from zaki.people import Person
-from zaki.suite import Suite, wait_until
+from zaki.suite import Suite
 from zaki.telegram import Bot
 
 OWNER, FRIEND, STRANGER = 7, 8, 9

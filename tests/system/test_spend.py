@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from zaki.api import expect
+from zaki.patience import wait_until
 from zaki.people import Person
-from zaki.suite import SLOW, Suite, wait_until
+from zaki.suite import SLOW, Suite
 from zaki.telegram import Bot
 
 OWNER = 7

@@ -11,8 +11,9 @@ import time
 import pytest
 
 from zaki.api import Answer, expect
+from zaki.patience import wait_until
 from zaki.people import Person
-from zaki.suite import BIN, DAEMONS, SLOW, Suite
+from zaki.suite import BIN, DAEMONS, Suite
 from zaki.telegram import Bot
 
 
@@ -110,23 +111,18 @@ def test_sigterm_ends_with_0_and_answers_what_is_under_way(suite: Suite, ada: Pe
         ws.subscribe(f"instance.{instance}")
         while len(answers) < 30:
             time.sleep(0.01)
-        start = time.monotonic()
         how, status = suite.stop(name)
-        took = time.monotonic() - start
     end.set()
     for t in threads:
         t.join()
     assert (how, status) == ("stopped", 0), suite.log(name)[-2000:]
-    assert took < 5 * SLOW
     for answer in answers:
         if answer is None:
             assert name == "gateway"
         else:
             assert answer.status in (200, 503), str(answer)
     suite.stack.start_part(name)
-    deadline = time.monotonic() + 20 * SLOW
-    while ada.api.get("/instances").status != 200:
-        assert time.monotonic() < deadline
+    wait_until(lambda: ada.api.get("/instances").status == 200)
     expect(ada.api.get("/users/me"), 200)
 
 

@@ -11,8 +11,9 @@ from typing import Iterator
 import pytest
 
 from zaki.api import expect
+from zaki.patience import wait_until
 from zaki.people import Person
-from zaki.suite import Suite, wait_until
+from zaki.suite import Suite
 from zaki.telegram import Bot, Telegram
 from zaki.upgrades import Events, image_of, next_image, tree, want, zakictl
 

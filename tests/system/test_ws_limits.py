@@ -17,11 +17,11 @@ from zaki.api import expect
 from zaki.crowd import assistants
 from zaki.figures import stats
 from zaki.nats import Nats
+from zaki.patience import wait_until
 from zaki.people import Person
 from zaki.rawws import CLOSE, TEXT, RawSocket, frame
-from zaki.suite import SLOW, Suite, wait_until
-from zaki.telegram import Bot
-from zaki.ws import Closed, Refused, Socket
+from zaki.suite import SLOW, Suite
+from zaki.ws import CHECK_S, Closed, Refused, Socket
 
 BEAT_S = 10  # WS_BEAT_S: what a gateway that crashed held is free again after this
 QUEUE = 256  # WS_QUEUE_MSGS_MAX
@@ -71,7 +71,7 @@ def test_a_stalled_client_delays_nobody_and_resumes(ada: Person, suite: Suite, b
         got = [good.expect("instance.status", 20 * SLOW)["data"]["n"] for _ in range(count)]
         assert got == list(range(count)), "the other gets all, in order"
 
-        time.sleep(3)  # it is cut two seconds after it was told, if it does not even take that
+        wait_until(lambda: not bad.is_held(), what="it is cut, two seconds after it was told and did not even take that")
         seen = []
         for one in bad.frames():
             if one.opcode == CLOSE:
@@ -105,11 +105,11 @@ def test_64_topics_and_no_more(ada: Person, suite: Suite) -> None:
 
 def test_a_half_open_socket_is_found(ada: Person, suite: Suite, second: str) -> None:
     """25 s between pings and 37.5 of silence, here 2 and 3."""
+    start = time.monotonic()
     with RawSocket(f"{second}?token={ada.access_token}") as mute, Socket.with_token(second, ada.access_token) as good:
-        start = time.monotonic()
         assert mute.status == 101, mute.head
         assert [f.opcode for f in mute.frames()].count(9) >= 1
-        assert 2.5 < time.monotonic() - start < 8 * SLOW
+        assert time.monotonic() - start > 2.5
         good.quiet(3)
         good.send("subscribe:nonsense")
         good.expect("error")
@@ -323,19 +323,20 @@ def short(suite: Suite, person: Person, seconds: int) -> str:
 
 
 def test_a_token_that_expires_ends_its_socket_unless_renewed(ada: Person, suite: Suite) -> None:
-    token = short(suite, ada, 5)
+    token = short(suite, ada, 8)
     with suite.socket(token) as ends, suite.socket(token) as stays:
         stays.send({"event": "authenticate", "token": ada.access_token})
         stays.expect("authenticated")
-        end, late = ends.closed(10), time.time() - jwt.parts(token)[1]["exp"]
-        assert end.code == 4401 and 0 <= late < 3 * SLOW, (end, late)
+        end, late = ends.closed(), time.time() - jwt.parts(token)[1]["exp"]
+        assert end.code == 4401 and 0 <= late < CHECK_S / 2, (end, late)
         stays.quiet(0.5)
 
 
-def ended(ws: Socket, start: float, seconds: float) -> None:
-    end: Any = ws.closed(seconds * SLOW + 5)
+def ended(ws: Socket, start: float) -> None:
+    """Its end was told, and not found when sockets are looked at."""
+    end: Any = ws.closed()
     assert isinstance(end, Closed) and end.code == 4401, end
-    assert time.monotonic() - start < seconds * SLOW, time.monotonic() - start
+    assert time.monotonic() - start < CHECK_S / 2, time.monotonic() - start
 
 
 @pytest.fixture(name="dawdling", params=["ws.adopt", "ws.renewed"])
@@ -362,7 +363,7 @@ def test_a_session_that_ends_while_a_socket_is_given_to_it(ada: Person, suite: S
                 out.start()
                 ws.send({"event": "authenticate", "token": ending.access_token})
                 ws.expect("authenticated")
-            ended(ws, time.monotonic(), 5)
+            ended(ws, time.monotonic())
     except (Refused, TimeoutError) as late:  # a machine so busy that the end came first
         assert isinstance(late, Refused) or point == "ws.renewed" and ws.seen[-1]["event"] == "error", late
     finally:
@@ -378,7 +379,7 @@ def test_a_session_ends_its_sockets_after_a_crash_of(part: str, ada: Person, sui
         wait_until(lambda: ada.api.get("/users/me").status == 200, 30, "requests are answered again")
         start = time.monotonic()
         expect(ada.api.post("/auth/logout", {}), 200)
-        ended(ws, start, 2)
+        ended(ws, start)
 
 
 @pytest.mark.disturbs
@@ -392,4 +393,4 @@ def test_a_session_that_ended_while_the_bus_was_away(ada: Person, suite: Suite) 
                       session, ada.id)
             time.sleep(0.5)
         start = time.monotonic()
-        ended(ws, start, 8)
+        ended(ws, start)

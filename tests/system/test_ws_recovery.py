@@ -14,8 +14,9 @@ import pytest
 import redis  # Debian's python3-redis
 
 from zaki.crowd import Crowd, Publisher, listeners
+from zaki.patience import wait_until
 from zaki.people import Person
-from zaki.suite import BIN, Suite, wait_until
+from zaki.suite import BIN, Suite
 
 pytestmark = pytest.mark.disturbs
 SOCKETS, TOPICS, RATE = 1000, 200, 200.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping
 from urllib.parse import urlsplit
 
-TIMEOUT_S = 30.0
+from .patience import PATIENCE_S
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Api:
     token: str = ""
     prefix: str = "/api"
     headers: dict[str, str] = field(default_factory=dict)
-    timeout: float = TIMEOUT_S
+    timeout: float = PATIENCE_S
 
     def call(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None,
              raw: bytes | None = None) -> Answer:
@@ -120,7 +120,7 @@ def expect(answer: Answer, status: int, code: str = "") -> Any:
     return answer.data if answer.body else None
 
 
-def patiently(send: Any, *statuses: int, seconds: float = 30.0) -> Answer:
+def patiently(send: Any, *statuses: int, seconds: float = PATIENCE_S) -> Answer:
     """Sends again while the answer is 429 or 503, as long as Retry-After says."""
     deadline = time.monotonic() + seconds
     while True:
@@ -130,7 +130,7 @@ def patiently(send: Any, *statuses: int, seconds: float = 30.0) -> Answer:
         time.sleep(min(float(answer.headers.get("Retry-After") or 1), max(0.0, deadline - time.monotonic())))
 
 
-def raw_request(base: str, data: bytes, timeout: float = 10.0, more: bytes = b"",
+def raw_request(base: str, data: bytes, timeout: float = PATIENCE_S, more: bytes = b"",
                 half_close: bool = False) -> Answer | None:
     """Sends bytes as they are and reads one answer; None where the server just closed.
 

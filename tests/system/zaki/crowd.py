@@ -18,7 +18,8 @@ import psycopg2
 import psycopg2.extras
 
 from . import jwt, nats
-from .suite import Suite, wait_until
+from .patience import wait_until
+from .suite import Suite
 
 TOKEN_S = 7200
 ACK_S = 2.0

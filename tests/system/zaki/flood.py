@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -63,6 +64,15 @@ class Flood:
     def end(self) -> list[Came]:
         out, _ = self.child.communicate(timeout=150)
         return [Came(*row) for row in json.loads(out)]
+
+
+def stood_in_line(waits: list[float], came: list[Came]) -> str:
+    """What is wrong where others' requests, asked one after the other meanwhile, waited behind the sign-ins, the
+    last of which waited for all before it; the same machine was as slow for both."""
+    slowest, middle = max(c.seconds for c in came), statistics.median(waits)
+    if len(waits) >= 3 and middle < slowest / 4:
+        return ""
+    return f"{len(waits)} answers, of {middle:.3f} s; the slowest sign-in took {slowest:.3f} s"
 
 
 if __name__ == "__main__":

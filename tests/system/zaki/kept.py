@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from .api import expect
+from .patience import wait_until
 from .people import Person
-from .suite import SLOW, Suite, wait_until
+from .suite import SLOW, Suite
 from .telegram import Bot
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from .suite import PROJECT, Suite, wait_until
+from .patience import PATIENCE_S, wait_until
+from .suite import PROJECT, Suite
 
 sys.path.insert(0, str(PROJECT / "tests" / "fakes"))
 
@@ -25,7 +26,7 @@ def mails_to(suite: Suite, address: str, subject: str = "") -> list[Mail]:
     return [m for m in found if address in str(m.message["To"]) and subject in m.message["Subject"]]
 
 
-def wait_mail(suite: Suite, address: str, subject: str, count: int = 1, timeout: float = 30.0) -> Mail:
+def wait_mail(suite: Suite, address: str, subject: str, count: int = 1, timeout: float = PATIENCE_S) -> Mail:
     """The count-th mail to this address with this in its subject."""
     wait_until(lambda: len(mails_to(suite, address, subject)) >= count, timeout,
                f"{count} mails '{subject}' to {address}")

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from .patience import PATIENCE_S
+
 
 @dataclass
 class Message:
@@ -55,7 +57,7 @@ class Nats:
         self._pongs = 0
         self._sid = 0
         self._closed = False
-        self._sock = socket.create_connection((u.hostname or "", u.port or 4222), timeout=10)
+        self._sock = socket.create_connection((u.hostname or "", u.port or 4222), timeout=PATIENCE_S)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._sock.makefile("rb")
         self._file.readline()  # INFO
@@ -121,7 +123,7 @@ class Nats:
         """In one write."""
         self._send(b"".join(b"PUB %s %d\r\n%s\r\n" % (subject.encode(), len(data), data) for subject, data in messages))
 
-    def flush(self, timeout: float = 5.0) -> None:
+    def flush(self, timeout: float = PATIENCE_S) -> None:
         """Returns once the server has seen all that was sent; its refusals are then in `errors`."""
         with self._more:
             want = self._pongs + 1
@@ -130,14 +132,14 @@ class Nats:
                 raise TimeoutError("the bus does not answer")
 
     def request(self, subject: str, data: bytes, headers: dict[str, str] | None = None,
-                timeout: float = 10.0) -> Message:
+                timeout: float = PATIENCE_S) -> Message:
         """Asks and returns the first answer."""
         inbox = f"{self.inbox}.{os.urandom(8).hex()}"
         self.subscribe(inbox)
         self.publish(subject, data, inbox, headers)
         return self.wait_for(lambda m: m.subject == inbox, timeout)
 
-    def wait_for(self, fits: Any, timeout: float = 10.0) -> Message:
+    def wait_for(self, fits: Any, timeout: float = PATIENCE_S) -> Message:
         """The first message that fits, also one that is here already."""
         deadline = time.monotonic() + timeout
         with self._more:

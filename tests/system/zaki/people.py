@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .api import Answer, Api, expect
+from .patience import PATIENCE_S, patient
 from .telegram import Bot
 
 SETTLED = ("running", "stopped", "error")
@@ -66,16 +67,16 @@ class Person:
         self.bots[made["id"]] = bot
         return dict(made)
 
-    def running(self, bot: Bot, timeout: float = 60.0, **more: Any) -> dict[str, Any]:
+    def running(self, bot: Bot, timeout: float = PATIENCE_S, **more: Any) -> dict[str, Any]:
         """A new assistant that runs."""
         return self.wait(self.provision(bot, **more)["id"], "running", timeout)
 
     def instance(self, instance: str) -> dict[str, Any]:
         return dict(expect(self.api.get(f"/instances/{instance}"), 200))
 
-    def wait(self, instance: str, status: str, timeout: float = 60.0) -> dict[str, Any]:
+    def wait(self, instance: str, status: str, timeout: float = PATIENCE_S) -> dict[str, Any]:
         """Until it is in this state; `error` ends the wait at once."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + patient(timeout)
         while True:
             seen = self.instance(instance)
             if seen["status"] == status:
@@ -85,18 +86,18 @@ class Person:
                              f"{seen['status_reason']}")
             time.sleep(0.03)
 
-    def act(self, instance: str, verb: str, status: str = "", timeout: float = 60.0) -> dict[str, Any]:
+    def act(self, instance: str, verb: str, status: str = "", timeout: float = PATIENCE_S) -> dict[str, Any]:
         """start, stop or restart; with `status` it waits until that is so."""
         answer = expect(self.api.post(f"/instances/{instance}/{verb}"), 202)
         return self.wait(instance, status, timeout) if status else dict(answer)
 
-    def remove(self, instance: str, timeout: float = 60.0) -> None:
+    def remove(self, instance: str, timeout: float = PATIENCE_S) -> None:
         """DELETE, and until it is gone."""
         expect(self.api.delete(f"/instances/{instance}"), 202)
         self.wait_gone(instance, timeout)
 
-    def wait_gone(self, instance: str, timeout: float = 60.0) -> None:
-        deadline = time.monotonic() + timeout
+    def wait_gone(self, instance: str, timeout: float = PATIENCE_S) -> None:
+        deadline = time.monotonic() + patient(timeout)
         while True:
             answer: Answer = self.api.get(f"/instances/{instance}")
             if answer.status == 404:

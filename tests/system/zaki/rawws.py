@@ -7,8 +7,11 @@ import os
 import socket
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Iterator
 from urllib.parse import urlsplit
+
+from .patience import PATIENCE_S
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 MASK = b"\x37\xfa\x21\x3d"
@@ -67,7 +70,7 @@ def request(path: str, host: str, **more: str | None) -> bytes:
 class RawSocket:
     """One connection; the handshake is done where url has a query, else the caller's to do."""
 
-    def __init__(self, url: str, upgrade: bool = True, timeout: float = 10.0, **headers: str | None) -> None:
+    def __init__(self, url: str, upgrade: bool = True, timeout: float = PATIENCE_S, **headers: str | None) -> None:
         u = urlsplit(url)
         self.host = f"{u.hostname}:{u.port}"
         self.path = u.path + (f"?{u.query}" if u.query else "")
@@ -93,6 +96,13 @@ class RawSocket:
     def status(self) -> int:
         """Of the answer to the handshake."""
         return int(self.head.split(" ", 2)[1]) if self.head else 0
+
+    def is_held(self) -> bool:
+        """Whether the other side, on this machine, still has the connection open (proc(5), /proc/net/tcp: 01)."""
+        here, there = self.sock.getsockname()[1], self.sock.getpeername()[1]
+        rows = [line.split()[1:4] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return any(local.endswith(f":{there:04X}") and remote.endswith(f":{here:04X}") and state == "01"
+                   for local, remote, state in rows)
 
     def send(self, data: bytes, chop: int = 0) -> None:
         """In pieces of chop bytes; what the other side does not take any more is its business."""

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping
+from typing import Any, Iterator, Mapping
 
 import psycopg2
 import psycopg2.extras
@@ -28,6 +28,7 @@ from stack.engine_api import Engine, EngineError  # noqa: E402
 from stack.process import Record, Spec  # noqa: E402
 
 from .api import Api  # noqa: E402
+from .patience import PATIENCE_S, wait_until  # noqa: E402
 from .telegram import Telegram  # noqa: E402
 from .ws import Socket  # noqa: E402
 
@@ -63,18 +64,6 @@ def stub_image() -> str:
     done = subprocess.run([str(PROJECT / "tests" / "fakes" / "stub" / "build.sh")], check=True,
                           stdout=subprocess.PIPE, text=True)
     return done.stdout.split()[-1]
-
-
-def wait_until(true: Callable[[], Any], timeout: float = 20.0, what: str = "") -> Any:
-    """The first truthy answer; asks often, since nothing tells us."""
-    deadline = time.monotonic() + timeout
-    while True:
-        value = true()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {timeout:.0f} s: {what or true}")
-        time.sleep(0.02)
 
 
 class Suite:
@@ -269,4 +258,4 @@ class Suite:
 
     def end_extra(self, name: str) -> str:
         del self.extra[name]
-        return self.stack.runner.stop(name, timeout=15.0)
+        return self.stack.runner.stop(name, timeout=PATIENCE_S)

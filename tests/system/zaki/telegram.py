@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .api import Answer, Api
+from .patience import PATIENCE_S
 
 _numbers = itertools.count(int.from_bytes(os.urandom(3), "big") * 1000 + 10_000_000_000)
 
@@ -28,7 +29,7 @@ class Bot:
         body = {"from": {"id": person, "first_name": f"Person {person}"}, "text": text}
         return int(self.fake.post(f"/_control/bots/{self.id}/messages", body)["sent_seq"])
 
-    def says(self, after: int, timeout: float = 30.0, text: str = "") -> dict[str, Any] | None:
+    def says(self, after: int, timeout: float = PATIENCE_S, text: str = "") -> dict[str, Any] | None:
         """The next message that it sends (with this text in it), or None within the time."""
         deadline = time.monotonic() + timeout
         while True:
@@ -44,7 +45,7 @@ class Bot:
     def shown(self) -> dict[str, Any]:
         return dict(self.fake.get(f"/_control/bots/{self.id}"))
 
-    def wait_polled(self, timeout: float = 30.0) -> None:
+    def wait_polled(self, timeout: float = PATIENCE_S) -> None:
         """Returns once somebody long-polls for this bot."""
         deadline = time.monotonic() + timeout
         while not self.shown()["polling"]:

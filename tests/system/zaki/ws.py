@@ -15,6 +15,10 @@ from urllib.parse import quote
 import websockets.client
 import websockets.exceptions
 
+from .patience import PATIENCE_S, patient
+
+CHECK_S = 60  # from a socket's start to when its session is looked at again, where nobody told of its end (ws_client.h)
+
 _loop: asyncio.AbstractEventLoop | None = None
 _lock = threading.Lock()
 
@@ -59,7 +63,7 @@ class Closed(AssertionError):
 class Socket:
     """One socket. Frames that expect() passes over are kept in `seen`, so nothing is lost to a test."""
 
-    def __init__(self, url: str, headers: dict[str, str] | None = None, timeout: float = 10.0) -> None:
+    def __init__(self, url: str, headers: dict[str, str] | None = None, timeout: float = PATIENCE_S) -> None:
         self.seen: list[dict[str, Any]] = []
         try:
             self._ws = _run(_open(url, headers or {}, timeout), timeout)
@@ -73,9 +77,9 @@ class Socket:
 
     def send(self, text: str | bytes | dict[str, Any]) -> None:
         data = json.dumps(text) if isinstance(text, dict) else text
-        _run(self._ws.send(data), 10)
+        _run(self._ws.send(data), PATIENCE_S)
 
-    def recv(self, timeout: float = 10.0) -> dict[str, Any]:
+    def recv(self, timeout: float = PATIENCE_S) -> dict[str, Any]:
         """The next frame; Closed when there will be none, TimeoutError when none came."""
         try:
             text = _run(asyncio.wait_for(self._ws.recv(), timeout), timeout)
@@ -87,10 +91,10 @@ class Socket:
         self.seen.append(frame)
         return frame
 
-    def expect(self, event: str, timeout: float = 10.0,
+    def expect(self, event: str, timeout: float = PATIENCE_S,
                where: Callable[[dict[str, Any]], bool] = lambda frame: True) -> dict[str, Any]:
         """The next frame of this event that fits."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + patient(timeout)
         while True:
             frame = self.recv(max(0.001, deadline - time.monotonic()))
             if frame.get("event") == event and where(frame):
@@ -100,7 +104,7 @@ class Socket:
         """What was seen, short enough for a failure message."""
         return [f"{f.get('event')}:{(f.get('data') or {}).get('status', '')}" for f in self.seen]
 
-    def subscribe(self, topic: str, since: str = "", timeout: float = 10.0) -> dict[str, Any]:
+    def subscribe(self, topic: str, since: str = "", timeout: float = PATIENCE_S) -> dict[str, Any]:
         """The `subscribed` frame."""
         self.send({"event": f"subscribe:{topic}", "since": since} if since else f"subscribe:{topic}")
         return self.expect("subscribed", timeout, lambda f: f.get("topic") == topic)
@@ -113,11 +117,11 @@ class Socket:
             return
         raise AssertionError(f"a frame came where none should: {frame}")
 
-    def closed(self, timeout: float = 10.0) -> Closed:
+    def closed(self, timeout: float = PATIENCE_S) -> Closed:
         """Reads on until the server closes; how it did."""
         try:
             while True:
-                self.recv(timeout)
+                self.recv(patient(timeout))
         except Closed as end:
             return end
 
