@@ -17,6 +17,7 @@ from zaki.telegram import Bot, Telegram
 
 LINK_S = 10 * SLOW
 IDLE_S = 5  # in which nothing happens, to see what that costs
+TRIES = 4  # of what a machine that stands still at the wrong moment spoils
 LEASE_S = 6  # of a process that holds links (link_store.h)
 
 
@@ -164,6 +165,34 @@ def test_a_channel_that_breaks_is_told_at_once(ada: Person, bot: Bot, suite: Sui
             bot.fake.no_faults()
             expect(ada.api.patch(f"/instances/{instance}", {"bot_token": bot.new_token()}), 200)
             ws.expect("channel.connected", LINK_S)
+
+
+def told_before_the_list(suite: Suite, person: Person, bot: Bot) -> bool:
+    """An assistant does not answer what it is asked for; then its channel breaks."""
+    instance = linked(suite, person, bot, owner_telegram_id=7)
+    container = suite.containers(instance)[0]["Id"]
+
+    def log() -> bytes:
+        return suite.engine.call("GET", f"/containers/{container}/logs", {"stdout": 1, "stderr": 1}).read()
+
+    with suite.socket(person.access_token) as ws:
+        ws.subscribe(f"instance.{instance}")
+        suite.data(person.id, instance, ".openclaw", "stub.json").write_text('{"dumb": "sessions.list"}')
+        bot.hears(7, "what it cost is asked for")
+        wait_until(lambda: b"sessions.list is not answered" in log())
+        bot.fake.fault(method="getUpdates", bot=bot.id, status=409, times=100_000)
+        bot.hears(7, "the poll under way ends")
+        ws.expect("channel.disconnected")
+        lost = [line for line in suite.log("instance-manager").splitlines()
+                if instance in line and "what an assistant's gateway told was lost" in line]
+        bot.fake.no_faults()
+    person.remove(instance)
+    return not lost
+
+
+def test_a_channel_that_breaks_is_told_while_all_is_asked_for(ada: Person, telegram: Telegram, suite: Suite) -> None:
+    """A gateway that is slow to list its conversations may take a while about it; its channel's state does not wait."""
+    assert any(told_before_the_list(suite, ada, telegram.bot()) for _ in range(TRIES))
 
 
 @pytest.mark.disturbs

@@ -12,7 +12,7 @@
 #define KEPT_RX      (64 * 1024) /* bytes of a buffer that is kept between frames */
 #define SILENT_TICKS 5 / 2       /* of its ticks: it is gone */
 
-struct conn *conn_new(struct links *l, const struct link_target *t, struct news_box *box)
+struct conn *conn_new(struct links *l, const struct link_target *t, struct news_desk *desk)
 {
 	struct conn *c = calloc(1, sizeof(*c));
 
@@ -20,7 +20,12 @@ struct conn *conn_new(struct links *l, const struct link_target *t, struct news_
 		return NULL;
 	c->links = l;
 	c->target = *t;
-	c->box = box;
+	c->box = news_box_open(desk, t->id, t->user_id);
+	c->looks = news_box_open(desk, t->id, t->user_id);
+	if (!c->box || !c->looks) {
+		conn_free(c);
+		return NULL;
+	}
 	return c;
 }
 
@@ -56,6 +61,7 @@ void conn_free(struct conn *c)
 	asks_fail(c, ERR_UNAVAILABLE, "the assistant is not reached any more");
 	texts_drop(c);
 	news_box_close(c->box);
+	news_box_close(c->looks);
 	if (c->rx)
 		explicit_bzero(c->rx, c->rx_size);
 	free(c->rx);

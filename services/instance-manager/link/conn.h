@@ -40,7 +40,8 @@ struct conn {
 	struct links *links;
 	struct link_target target;
 	struct news_box *box;
-	struct lws *wsi; /* NULL: none */
+	struct news_box *looks; /* how its channel is, which waits behind nothing else */
+	struct lws *wsi;        /* NULL: none */
 	enum conn_state state;
 	bool is_leaving; /* freed once its socket is gone */
 	bool is_device;  /* connect was sent with the device's token */
@@ -67,7 +68,8 @@ struct conn {
 	char why[192];     /* the last failure, which was told */
 };
 
-struct conn *conn_new(struct links *l, const struct link_target *t, struct news_box *box);
+/* NULL: out of memory; desk is where its news go. */
+struct conn *conn_new(struct links *l, const struct link_target *t, struct news_desk *desk);
 void conn_free(struct conn *c); /* its socket is gone */
 
 /* A piece of a text came. -1: the socket is to be closed, *e says why. */

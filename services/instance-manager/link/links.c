@@ -284,15 +284,12 @@ static void on_add(struct links *l, struct task *t)
 		c->is_urgent = c->wsi != NULL;
 		cut(c);
 	} else if (!c) {
-		struct news_box *box = news_box_open(l->desk, t->id, t->target->user_id);
-
-		c = box ? conn_new(l, t->target, box) : NULL;
+		c = conn_new(l, t->target, l->desk);
 		if (c) {
 			*at = c;
 			count_wanted(l, 1);
 			open_link(l, c);
 		} else {
-			news_box_close(box);
 			log_error("an assistant is not linked", "instance_id", t->id, "error",
 			          "out of memory");
 		}

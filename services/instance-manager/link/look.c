@@ -37,7 +37,7 @@ bool look_answered(struct conn *c, const struct frame *f)
 	    (c->has_seen && now == c->seen))
 		return true;
 	/* What finds no place is found again by the next look. */
-	c->has_seen = news_put(c->box, NEWS_CHANNEL, probe_name(now), NULL);
+	c->has_seen = news_put(c->looks, NEWS_CHANNEL, probe_name(now), NULL);
 	c->seen = now;
 	return true;
 }

@@ -5,8 +5,8 @@
 
 #include <pthread.h>
 
-#define BOXES_MAX 8192 /* that wait for a thread */
-#define SPARE     32   /* places for what a resync does not make up for: that it is up, or down */
+#define BOXES_MAX 16384 /* that wait for a thread */
+#define SPARE     32    /* places for what a resync does not make up for: that it is up, or down */
 
 struct news_desk {
 	struct app *app;

@@ -267,6 +267,7 @@ bool steer_load(const char *dir, struct steer *ret)
 	s.oom_after_ms = json_int_at(j, "oom_after_ms", json_bool_at(j, "oom", false) ? 0 : -1);
 	s.stop_ms = json_int_at(j, "stop_ms", 0);
 	s.reply_delay_ms = json_int_at(j, "reply_delay_ms", 0);
+	snprintf(s.dumb, sizeof(s.dumb), "%s", json_string_at(j, "dumb", ""));
 	s.once = json_bool_at(j, "once", false);
 	json_free(j);
 	*ret = s;

@@ -59,7 +59,8 @@ struct steer {
 	int64_t reply_delay_ms; /* from a message to its reply */
 	enum probe_mode healthz;
 	enum telegram_mode telegram;
-	bool once; /* the file is removed when read, so the next start is normal */
+	char dumb[48]; /* the method of the WebSocket that is never answered; "": none */
+	bool once;     /* the file is removed when read, so the next start is normal */
 };
 
 enum lifecycle { LIFE_STARTING, LIFE_READY, LIFE_RECOVERING, LIFE_BLOCKED, LIFE_STOPPED };

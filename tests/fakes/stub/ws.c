@@ -355,6 +355,18 @@ static void on_connect(struct conn *c, const char *id, const struct json *params
 	put(c, &t);
 }
 
+static bool is_answered(struct conn *c, const char *method)
+{
+	struct conf conf;
+	struct steer steer;
+
+	stub_snapshot(c->stub, &conf, &steer);
+	if (strcmp(method, steer.dumb) != 0)
+		return true;
+	stub_log("%s is not answered, as stub.json says", method);
+	return false;
+}
+
 static void on_request(struct conn *c, const char *data, size_t len)
 {
 	struct json *j = json_parse(data, len);
@@ -366,7 +378,7 @@ static void on_request(struct conn *c, const char *data, size_t len)
 		on_connect(c, id, json_at(j, "params"));
 	} else if (!c->is_in) {
 		c->is_dead = true;
-	} else {
+	} else if (is_answered(c, method)) {
 		bool ok = run(c, method, json_at(j, "params"), &payload, &error);
 
 		text_printf(&out, "{\"type\":\"res\",\"id\":");

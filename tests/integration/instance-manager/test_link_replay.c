@@ -37,13 +37,11 @@ static int teardown(void **state)
 /* A link whose socket has just come up; its box has a desk of its own, which the caller stops. */
 static struct conn *link_open(struct frames *lab, struct news_desk **ret_desk)
 {
-	struct news_box *box;
 	struct conn *c;
 	struct err e = ERR_INIT;
 
 	assert_ok(news_desk_start(&lab->app, ret_desk, &e), &e);
-	box = news_box_open(*ret_desk, target.id, target.user_id);
-	c = conn_new(lab->app.links, &target, box);
+	c = conn_new(lab->app.links, &target, *ret_desk);
 	assert_non_null(c);
 	c->state = CONN_OPENING;
 	conn_opened(c);
