@@ -9,6 +9,7 @@ void (*fault_hook)(const char *name);
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 
 /* One write(2) a line: two daemons' lines never mix. A trace that cannot be written fails the test
@@ -28,6 +29,14 @@ long long fault_later_ms(void)
 	const char *seconds = getenv("ZAKI_FAULT_LATER_S");
 
 	return seconds ? strtoll(seconds, NULL, 10) * 1000 : 0;
+}
+
+int fault_patience(int span)
+{
+	const char *times = getenv("ZAKI_FAULT_PATIENCE");
+	long long longer = times ? span * strtoll(times, NULL, 10) : span;
+
+	return longer > INT_MAX ? INT_MAX : (int)longer;
 }
 
 void fault_delay(const char *name)

@@ -12,6 +12,10 @@
  * fault_delay("replay.message") waits where the environment says ZAKI_FAULT_DELAY=replay.message=MS: a
  * machine that has too much to do, made to order.
  *
+ * fault_patience(2000) is a time-out of 2000 (ms, or whatever it counts in), so many times as long as
+ * the environment's ZAKI_FAULT_PATIENCE says: what a test asks for is answered, too, on a machine that
+ * stands still for a while.
+ *
  * fault_hook, where a test of this process has set it, is called at each point first, on the thread
  * that passes it: it may change what the code there relies on.
  */
@@ -22,7 +26,13 @@ extern void (*fault_hook)(const char *name);
 void fault_point(const char *name);
 void fault_delay(const char *name);
 long long fault_later_ms(void);
+int fault_patience(int span);
 #else
+static inline int fault_patience(int span)
+{
+	return span;
+}
+
 static inline long long fault_later_ms(void)
 {
 	return 0;
