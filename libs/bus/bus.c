@@ -1,6 +1,7 @@
 #include "bus/bus_internal.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 
 #define PING_MS          10000 /* two unanswered pings: the connection is given up */
@@ -131,7 +132,7 @@ static void why_not(const struct bus_opt *opt, char ret[WHY_SIZE])
 	if (s == NATS_OK)
 		s = natsOptions_SetRetryOnFailedConnect(o, false, NULL, NULL);
 	if (s == NATS_OK)
-		s = natsOptions_SetTimeout(o, WHY_MS);
+		s = natsOptions_SetTimeout(o, fault_patience(WHY_MS));
 	if (s == NATS_OK)
 		s = natsConnection_Connect(&conn, o);
 	if (s != NATS_OK) {
@@ -193,10 +194,10 @@ int bus_open(const struct bus_opt *opt, struct bus **ret, struct err *e)
  * answer, and the server's word that all was sent does not come. */
 static void drain_subs(struct bus *b)
 {
-	long long until_ms = clock_mono_ms() + BUS_DRAIN_MS;
+	long long until_ms = clock_mono_ms() + fault_patience(BUS_DRAIN_MS);
 
 	for (size_t i = 0; i < b->sub_count && bus_is_connected(b); i++)
-		(void)natsSubscription_DrainTimeout(b->subs[i], BUS_DRAIN_MS);
+		(void)natsSubscription_DrainTimeout(b->subs[i], fault_patience(BUS_DRAIN_MS));
 	for (size_t i = 0; i < b->sub_count; i++) {
 		while (bus_is_connected(b) && clock_mono_ms() < until_ms &&
 		       natsSubscription_WaitForDrainCompletion(b->subs[i], WAIT_MS) == NATS_TIMEOUT)
@@ -211,7 +212,7 @@ void bus_drain(struct bus *b)
 	long long until_ms;
 
 	drain_subs(b);
-	until_ms = clock_mono_ms() + BUS_DRAIN_MS;
+	until_ms = clock_mono_ms() + fault_patience(BUS_DRAIN_MS);
 	pthread_mutex_lock(&b->lock);
 	while (b->under_way + b->subs_live > 0 && clock_cond_wait(&b->idle, &b->lock, until_ms))
 		continue;
@@ -301,7 +302,8 @@ int bus_listen(struct bus *b, const char *subject, bus_listener *on_message, voi
 		*l = (struct listener){ on_message, ctx };
 	if (bus_subscribe(b, subject, NULL, on_heard, l, e) < 0)
 		return -1;
-	return bus_from_nats(natsConnection_FlushTimeout(b->conn, 2000), subject, e);
+	return bus_from_nats(natsConnection_FlushTimeout(b->conn, fault_patience(2000)), subject,
+	                     e);
 }
 
 void bus_unsubscribe(natsConnection *conn, natsSubscription *sub)
@@ -314,7 +316,7 @@ void bus_unsubscribe(natsConnection *conn, natsSubscription *sub)
 	/* It finds the subscription no more. Once it has read the answer to this, it is done with what it
 	 * found before; where none comes, it reads nothing. */
 	s = natsConnection_Status(conn) == NATS_CONN_STATUS_CONNECTED
-	            ? natsConnection_FlushTimeout(conn, LAST_MS)
+	            ? natsConnection_FlushTimeout(conn, fault_patience(LAST_MS))
 	            : NATS_CONNECTION_DISCONNECTED;
 	if (s != NATS_OK)
 		clock_sleep_ms(WAIT_MS);

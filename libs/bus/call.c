@@ -1,3 +1,4 @@
+#include "base/fault.h"
 #include "bus/bus_internal.h"
 #include "bus/envelope.h"
 
@@ -29,7 +30,7 @@ static int request_make(struct bus *b, const struct bus_to *to, const struct bus
 	if (bus_from_nats(natsMsg_Create(ret, name, NULL, text, (int)strlen(text)), subj->name, e) <
 	    0)
 		return -1;
-	bus_ctx_to_headers(ctx, subj->timeout_ms, *ret);
+	bus_ctx_to_headers(ctx, fault_patience(subj->timeout_ms), *ret);
 	return 0;
 }
 
@@ -45,7 +46,8 @@ static int forward(struct bus *b, const struct bus_to *to, const struct bus_ctx 
 		return err_busy(e, ERR_UNAVAILABLE, 1, "not connected to the bus");
 	bus_msg_keep();
 	if (request_make(b, to, ctx, in, &msg, e) < 0 ||
-	    bus_from_nats(natsConnection_RequestMsg(&reply, b->conn, msg, subj->timeout_ms),
+	    bus_from_nats(natsConnection_RequestMsg(&reply, b->conn, msg,
+	                                            fault_patience(subj->timeout_ms)),
 	                  subj->name, e) < 0)
 		return -1;
 

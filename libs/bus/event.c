@@ -1,6 +1,7 @@
 #include "bus/bus_internal.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 #define ACK_MS 2000 /* how long the stream may take to say that it has an event */
 
@@ -48,7 +49,7 @@ int bus_event_publish(struct bus *b, const struct bus_event *ev, struct err *e)
 		s = jsPubOptions_Init(&opts);
 	if (s == NATS_OK) {
 		opts.MsgId = ev->msg_id;
-		opts.MaxWait = ACK_MS;
+		opts.MaxWait = fault_patience(ACK_MS);
 		s = js_PublishMsg(NULL, b->js, msg, &opts, NULL);
 	}
 	/* No ack is no proof that it is not there: msg_id lets it be sent again. */

@@ -2,6 +2,7 @@
 #include "bus/envelope.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/metric.h"
@@ -316,5 +317,6 @@ int bus_serve(struct bus *b, const struct bus_service *s, struct err *e)
 	b->served = s;
 	if (subscribe_prefixes(b, e) < 0 || subscribe_own(b, e) < 0 || bus_micro_serve(b, e) < 0)
 		return -1;
-	return bus_from_nats(natsConnection_FlushTimeout(b->conn, 5000), "subscribing", e);
+	return bus_from_nats(natsConnection_FlushTimeout(b->conn, fault_patience(5000)),
+	                     "subscribing", e);
 }

@@ -72,7 +72,7 @@ static inline pid_t child_run(const char *const *argv, const char *file)
 
 static inline void child_wait_port(const struct child *c)
 {
-	for (int i = 0; i < 400 && !port_answers(c->port); i++)
+	for (int i = 0; i < 2400 && !port_answers(c->port); i++)
 		clock_sleep_ms(25);
 	assert_true(port_answers(c->port));
 }

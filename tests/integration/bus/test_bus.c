@@ -79,12 +79,11 @@ static void a_service_that_is_not_there_is_unavailable(void **state)
 	struct instance_ref in = { .instance_id = USER };
 	struct instance_view out;
 	OWN(arena) struct arena a = { 0 };
-	long long start_ms = clock_mono_ms();
 	struct err e;
 
 	(void)state;
+	/* Told by the server: a time-out would say so. */
 	assert_fails(call(SUBJ_INSTANCE_GET, NULL, &in, &out, &a, &e), &e, ERR_UNAVAILABLE);
-	assert_true(clock_mono_ms() - start_ms < 1000); /* told at once, not by a time-out */
 }
 
 /* A request as anybody could send it. */
@@ -107,7 +106,8 @@ static void ask_raw(struct raw r, char ret_code[64], char ret_status[8])
 	assert_int_equal(natsMsg_Create(&msg, subject, NULL, r.body, r.len), NATS_OK);
 	if (r.header)
 		assert_int_equal(natsMsgHeader_Set(msg, r.header, r.value), NATS_OK);
-	assert_int_equal(natsConnection_RequestMsg(&reply, bus_nats(f.client), msg, 5000), NATS_OK);
+	assert_int_equal(natsConnection_RequestMsg(&reply, bus_nats(f.client), msg, WAIT_MS),
+	                 NATS_OK);
 	assert_ok(
 		json_parse(natsMsg_GetData(reply), (size_t)natsMsg_GetDataLength(reply), &doc, &e),
 		&e);
@@ -171,7 +171,6 @@ static void many_are_answered_at_once(void **state)
 {
 	pthread_t threads[WORKERS];
 	int results[WORKERS];
-	long long start_ms = clock_mono_ms(), spent_ms;
 
 	(void)state;
 	for (size_t i = 0; i < WORKERS; i++)
@@ -180,10 +179,7 @@ static void many_are_answered_at_once(void **state)
 		pthread_join(threads[i], NULL);
 		assert_int_equal(results[i], 0);
 	}
-	spent_ms = clock_mono_ms() - start_ms;
-	print_message("  %d calls of %d ms took %lld ms\n", WORKERS, SLOW_MS, spent_ms);
 	assert_int_equal(sh.at_once_max, WORKERS);
-	assert_true(spent_ms < WORKERS * SLOW_MS / 2);
 }
 
 static void *call_gated(void *closure)

@@ -7,7 +7,8 @@
 #include <pthread.h>
 #include <sodium.h>
 
-#define USER "123e4567-e89b-42d3-a456-426614174000"
+#define USER    "123e4567-e89b-42d3-a456-426614174000"
+#define WAIT_MS 60000 /* for what surely comes */
 
 static struct fixture {
 	struct child nats;
@@ -16,6 +17,13 @@ static struct fixture {
 	struct pool *pool;
 	struct bus_service service;
 } f;
+
+/* The slow call. */
+static struct gate {
+	pthread_mutex_t lock; /* guards all below */
+	pthread_cond_t changed;
+	bool is_under_way, may_end;
+} gate = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static int on_health(struct call *c, struct err *e)
 {
@@ -29,10 +37,36 @@ static int on_health(struct call *c, struct err *e)
 
 static int on_slow(struct call *c, struct err *e)
 {
+	long long until_ms = clock_mono_ms() + WAIT_MS;
+
 	(void)e;
-	clock_sleep_ms(700);
+	pthread_mutex_lock(&gate.lock);
+	gate.is_under_way = true;
+	pthread_cond_broadcast(&gate.changed);
+	while (!gate.may_end && clock_cond_wait(&gate.changed, &gate.lock, until_ms))
+		continue;
+	pthread_mutex_unlock(&gate.lock);
 	(void)CALL_OUT(c, none);
 	return 0;
+}
+
+static void slow_wait_under_way(void)
+{
+	long long until_ms = clock_mono_ms() + WAIT_MS;
+
+	pthread_mutex_lock(&gate.lock);
+	while (!gate.is_under_way && clock_cond_wait(&gate.changed, &gate.lock, until_ms))
+		continue;
+	assert_true(gate.is_under_way);
+	pthread_mutex_unlock(&gate.lock);
+}
+
+static void slow_end(void)
+{
+	pthread_mutex_lock(&gate.lock);
+	gate.may_end = true;
+	pthread_cond_broadcast(&gate.changed);
+	pthread_mutex_unlock(&gate.lock);
 }
 
 static const struct bus_route routes[] = {
@@ -42,8 +76,8 @@ static const struct bus_route routes[] = {
 
 static void open_both(void)
 {
-	struct bus_opt server = { f.nats.url, "bustest", &f.seal, 5000 };
-	struct bus_opt client = { f.nats.url, "bustestclient", &f.seal, 5000 };
+	struct bus_opt server = { f.nats.url, "bustest", &f.seal, WAIT_MS };
+	struct bus_opt client = { f.nats.url, "bustestclient", &f.seal, WAIT_MS };
 	struct err e = ERR_INIT;
 
 	assert_ok(bus_open(&server, &f.server, &e), &e);
@@ -62,6 +96,7 @@ static int setup(void **state)
 	(void)state;
 	if (sodium_init() < 0 || seal_init(&f.seal, "0123456789abcdef0123456789abcdef", &e) < 0)
 		return -1;
+	gate.is_under_way = gate.may_end = false; /* no service is there */
 	child_start_nats(&f.nats);
 	open_both();
 	return 0;
@@ -102,27 +137,24 @@ static void ask_until_answered(void)
 
 	while (ask(SUBJ_REALTIME_HEALTH, &e) < 0) {
 		assert_string_equal(err_name(e.code), "SERVICE_UNAVAILABLE");
-		if (clock_mono_ms() - start_ms > 10000)
-			fail_msg("not answered 10 s after the server was back: %s", e.msg);
+		if (clock_mono_ms() - start_ms > WAIT_MS)
+			fail_msg("not answered though the server is back: %s", e.msg);
 		clock_sleep_ms(20);
 	}
 	print_message("  answered %lld ms after the start\n", clock_mono_ms() - start_ms);
 }
 
+/* Told that there is no bus: waiting for an answer would end in a time-out, which is told as one. */
 static void calls_fail_at_once_and_work_again(void **state)
 {
 	struct err e;
 
 	(void)state;
 	for (int round = 0; round < 3; round++) {
-		long long start_ms;
-
 		assert_ok(ask(SUBJ_REALTIME_HEALTH, &e), &e);
 		child_kill(&f.nats);
-		start_ms = clock_mono_ms();
 		for (int i = 0; i < 5; i++)
 			assert_fails(ask(SUBJ_REALTIME_HEALTH, &e), &e, ERR_UNAVAILABLE);
-		assert_true(clock_mono_ms() - start_ms < 1500);
 		assert_int_equal(err_http(e.code), 503);
 		child_start_nats(&f.nats);
 		ask_until_answered();
@@ -135,20 +167,19 @@ static void *ask_slow(void *closure)
 	return NULL;
 }
 
+/* That its answer will not come, and not that it did not come in time. */
 static void a_call_under_way_is_told(void **state)
 {
 	struct err e = ERR_INIT;
 	pthread_t thread;
-	long long start_ms;
 
 	(void)state;
 	pthread_create(&thread, NULL, ask_slow, &e);
-	clock_sleep_ms(200);
-	start_ms = clock_mono_ms();
+	slow_wait_under_way();
 	child_kill(&f.nats);
 	pthread_join(thread, NULL);
 	assert_string_equal(err_name(e.code), "SERVICE_UNAVAILABLE");
-	assert_true(clock_mono_ms() - start_ms < 1000);
+	slow_end();
 }
 
 static void events_are_refused_while_it_is_away(void **state)
@@ -166,20 +197,31 @@ static void events_are_refused_while_it_is_away(void **state)
 	assert_fails(bus_event_publish(f.client, &ev, &e), &e, ERR_UNAVAILABLE);
 }
 
+/* Once the drain is under way, or is about to be where this machine is slow. */
+static void *end_soon(void *unused)
+{
+	clock_sleep_ms(300);
+	slow_end();
+	return unused;
+}
+
 static void draining_answers_what_is_under_way(void **state)
 {
 	struct err slow = ERR_INIT, e;
-	pthread_t thread;
+	pthread_t thread, ender;
 
 	(void)state;
 	pthread_create(&thread, NULL, ask_slow, &slow);
-	clock_sleep_ms(200);
+	slow_wait_under_way();
+	pthread_create(&ender, NULL, end_soon, NULL);
 	bus_drain(f.server);
+	pthread_join(ender, NULL);
 	pthread_join(thread, NULL);
 	assert_string_equal(err_name(slow.code), "OK");
 	assert_fails(ask(SUBJ_REALTIME_HEALTH, &e), &e, ERR_UNAVAILABLE);
 }
 
+/* It waits for nobody, and nobody would answer within BUS_DRAIN_MS, many minutes here. */
 static void draining_ends_when_the_bus_is_away(void **state)
 {
 	long long start_ms;
@@ -189,7 +231,7 @@ static void draining_ends_when_the_bus_is_away(void **state)
 	start_ms = clock_mono_ms();
 	bus_drain(f.server);
 	print_message("  drained in %lld ms\n", clock_mono_ms() - start_ms);
-	assert_true(clock_mono_ms() - start_ms < 3000);
+	assert_true(clock_mono_ms() - start_ms < WAIT_MS);
 }
 
 static void a_server_that_comes_later_is_waited_for(void **state)
@@ -203,9 +245,9 @@ static void a_server_that_comes_later_is_waited_for(void **state)
 	child_kill(&f.nats);
 	start_ms = clock_mono_ms();
 	assert_fails(bus_open(&opt, &b, &e), &e, ERR_UNAVAILABLE);
-	assert_true(clock_mono_ms() - start_ms < 2000);
+	assert_true(clock_mono_ms() - start_ms >= opt.connect_ms);
 	child_start_nats(&f.nats);
-	opt.connect_ms = 5000;
+	opt.connect_ms = WAIT_MS;
 	assert_ok(bus_open(&opt, &b, &e), &e);
 	bus_close(b);
 }
@@ -236,7 +278,11 @@ int main(void)
 		TEST(a_server_that_comes_later_is_waited_for),
 		TEST(a_refused_password_is_not_shown),
 	};
-	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	int failed;
+
+	be_patient(PATIENCE);
+	clock_cond_init(&gate.changed);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
 
 	nats_Close();
 	return failed;
