@@ -1,11 +1,11 @@
 #include "store/pg_conn.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 #include <poll.h>
 #include <pthread.h>
 
-#define PG_RETRY_MS      250 /* between tries while the database is away */
 #define PG_IDLE_IN_TX_MS 15000
 
 struct pg_pool {
@@ -106,11 +106,11 @@ static int conn_open(struct pg_conn *c, struct err *e)
 		                            "keepalives_count",
 		                            "tcp_user_timeout",
 		                            NULL };
-	const char *values[] = { c->pool->url, c->pool->name, "3", "UTF8",  "1",
-		                 "10",         "5",           "3", "10000", NULL };
-	char set[160];
+	char connect_s[12], set[160];
+	const char *values[] = { c->pool->url, c->pool->name, connect_s, "UTF8",  "1",
+		                 "10",         "5",           "3",       "10000", NULL };
 
-	_Static_assert(PG_CONNECT_S == 3, "connect_timeout above");
+	snprintf(connect_s, sizeof(connect_s), "%d", fault_patience(PG_CONNECT_S));
 	c->pg = PQconnectdbParams(keys, values, 1);
 	if (PQstatus(c->pg) != CONNECTION_OK) {
 		err_set(e, ERR_UNAVAILABLE, "postgres: %.*s",
@@ -129,7 +129,7 @@ static int conn_open(struct pg_conn *c, struct err *e)
 	snprintf(set, sizeof(set),
 	         "SET statement_timeout = %d; SET idle_in_transaction_session_timeout = %d;"
 	         " SET TimeZone = 'UTC'; SET DateStyle = 'ISO'",
-	         PG_STATEMENT_MS, PG_IDLE_IN_TX_MS);
+	         fault_patience(PG_STATEMENT_MS), fault_patience(PG_IDLE_IN_TX_MS));
 	if (pg_script(c, set, PG_ANSWER_MS, e) < 0) {
 		pg_conn_drop(c);
 		return -1;
@@ -183,7 +183,7 @@ static void put_back(struct pg_conn *c)
 
 static struct pg_conn *take_idle(struct pg_pool *p)
 {
-	long long until_ms = clock_mono_ms() + PG_TAKE_MS;
+	long long until_ms = clock_mono_ms() + fault_patience(PG_TAKE_MS);
 	struct pg_conn *c = NULL;
 
 	pthread_mutex_lock(&p->lock);

@@ -18,6 +18,7 @@
  */
 #define PG_STATEMENT_MS 5000 /* statement_timeout */
 #define PG_CONNECT_S    3    /* connect_timeout */
+#define PG_RETRY_MS     250  /* between tries while the database is away */
 #define PG_TAKE_MS      2000 /* how long pg_take() waits for one that is free */
 #define PG_PARAMS_MAX   32
 

@@ -1,6 +1,7 @@
 #include "store/pg_conn.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -66,6 +67,8 @@ static int from_result(struct pg_conn *c, const PGresult *res, struct err *e)
 /* Waits until a result can be read without blocking. */
 static int wait_answer(struct pg_conn *c, long long until_ms, struct err *e)
 {
+	bool is_late = false;
+
 	for (;;) {
 		int left_to_send = PQflush(c->pg);
 		struct pollfd fd = { .fd = PQsocket(c->pg), .events = POLLIN };
@@ -75,13 +78,15 @@ static int wait_answer(struct pg_conn *c, long long until_ms, struct err *e)
 			return lost(c, e);
 		if (!PQisBusy(c->pg))
 			return 0;
-		if (left_ms <= 0) {
+		if (is_late) {
 			c->is_stale = true;
 			return err_set(e, ERR_TIMEOUT, "postgres: no answer in time");
 		}
+		/* One look more: it may lie there since long, and this process have stood still. */
+		is_late = left_ms <= 0;
 		if (left_to_send)
 			fd.events |= POLLOUT;
-		if (poll(&fd, 1, (int)left_ms) < 0 && errno != EINTR)
+		if (poll(&fd, 1, is_late ? 0 : (int)left_ms) < 0 && errno != EINTR)
 			return lost(c, e);
 		if ((fd.revents & ~POLLOUT) && !PQconsumeInput(c->pg))
 			return lost(c, e);
@@ -102,7 +107,7 @@ static bool is_good(const PGresult *res)
  */
 static int collect(struct pg_conn *c, int timeout_ms, PGresult **ret, struct err *e)
 {
-	long long until_ms = clock_mono_ms() + timeout_ms;
+	long long until_ms = clock_mono_ms() + fault_patience(timeout_ms);
 	OWN(pg_result) PGresult *kept = NULL;
 
 	for (;;) {

@@ -1,6 +1,7 @@
 #include "store/redis_conn.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 #include <pthread.h>
 
@@ -191,7 +192,7 @@ static void give(struct redis *r, struct redis_conn *c)
  * server is away, at most one caller gets past here, and *is_try tells it so. */
 static int take(struct redis *r, struct redis_conn **ret, bool *is_try, struct err *e)
 {
-	long long until_ms = clock_mono_ms() + REDIS_WAIT_MS;
+	long long until_ms = clock_mono_ms() + fault_patience(REDIS_WAIT_MS);
 	int result = 0;
 
 	pthread_mutex_lock(&r->lock);

@@ -1,5 +1,7 @@
 #include "store/redis_conn.h"
 
+#include "base/fault.h"
+
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -202,10 +204,15 @@ static int greet(struct redis_conn *c, const struct redis_to *to, struct err *e)
 	return to->db ? simple(c, 2, db, e) : 0;
 }
 
+static struct timeval span(int ms)
+{
+	return (struct timeval){ .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000L };
+}
+
 static int connect_to(struct redis_conn *c, const struct redis_to *to, struct err *e)
 {
-	const struct timeval connect = { .tv_usec = REDIS_CONNECT_MS * 1000L };
-	const struct timeval call = { .tv_usec = REDIS_CALL_MS * 1000L };
+	const struct timeval connect = span(fault_patience(REDIS_CONNECT_MS));
+	const struct timeval call = span(fault_patience(REDIS_CALL_MS));
 
 	c->context = to->path ? redisConnectUnixWithTimeout(to->path, connect)
 	                      : redisConnectWithTimeout(to->host, to->port, connect);

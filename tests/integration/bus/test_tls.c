@@ -1,6 +1,7 @@
 /* NATS and Redis by TLS: servers of this test's own, with certificates of a CA of its own. */
 
 #include "child.h"
+#include "integration/store/away.h"
 
 #include "bus/bus.h"
 #include "store/redis.h"
@@ -197,7 +198,7 @@ static bool is_as_it_should(int i, int result, const struct err *e)
 static bool try_bus(int i)
 {
 	char url[64];
-	struct bus_opt opt = { url, "bustest", &f.seal, cases[i].reason ? 150 : 5000 };
+	struct bus_opt opt = { url, "bustest", &f.seal, cases[i].reason ? 150 : 60000 };
 	struct bus *b = NULL;
 	struct err e = ERR_INIT;
 	int result;
@@ -221,9 +222,12 @@ static bool try_redis(int i)
 
 	snprintf(url, sizeof(url), "rediss://:p%%3aw@%s:%d/1", cases[i].host,
 	         f.redis[cases[i].shown].port);
+	/* In the clear it waits for the rest of a line, and says nothing. */
+	be_patient(cases[i].shown == NOTHING ? 1 : PATIENCE);
 	assert_ok(redis_open(url, 1, &r, &e), &e);
 	result = REDIS_CALL(r, &reply, &e, "PING");
 	redis_close(r);
+	be_patient(PATIENCE);
 	return is_as_it_should(i, result, &e);
 }
 
@@ -294,19 +298,15 @@ static void a_server_that_is_gone_is_found_again(void **state)
 {
 	struct redis *r = open_redis();
 	OWN(redis_reply) redisReply *first = NULL;
-	OWN(redis_reply) redisReply *again = NULL;
 	redisReply *none = NULL;
 	struct err e = ERR_INIT;
-	long long until_ms = clock_mono_ms() + 10000;
 
 	(void)state;
 	assert_ok(REDIS_CALL(r, &first, &e, "PING"), &e);
 	child_kill(&f.redis[RIGHT]);
 	assert_fails(REDIS_CALL(r, &none, &e, "PING"), &e, ERR_UNAVAILABLE);
 	start_redis(RIGHT);
-	while (REDIS_CALL(r, &again, &e, "PING") < 0 && clock_mono_ms() < until_ms)
-		clock_sleep_ms(20);
-	assert_non_null(again);
+	wait_redis(r);
 	redis_close(r);
 }
 
@@ -314,22 +314,20 @@ static void a_server_that_is_gone_is_found_again(void **state)
 static void a_frozen_server_is_told_apart(void **state)
 {
 	struct redis *r = open_redis();
-	OWN(redis_reply) redisReply *reply = NULL;
-	OWN(redis_reply) redisReply *again = NULL;
+	redisReply *again = NULL;
 	struct err e = ERR_INIT;
 	long long from_ms;
 
 	(void)state;
-	assert_ok(REDIS_CALL(r, &reply, &e, "PING"), &e);
+	be_patient(1);
+	wait_redis(r);
 	kill(f.redis[RIGHT].pid, SIGSTOP);
 	from_ms = clock_mono_ms();
 	assert_fails(REDIS_CALL(r, &again, &e, "PING"), &e, ERR_UNAVAILABLE);
-	assert_in_range(clock_mono_ms() - from_ms, REDIS_CALL_MS - 50, REDIS_CALL_MS + 2000);
-	from_ms = clock_mono_ms();
-	for (int i = 0; i < 100; i++)
-		assert_fails(REDIS_CALL(r, &again, &e, "PING"), &e, ERR_UNAVAILABLE);
-	assert_in_range(clock_mono_ms() - from_ms, 0, 1500); /* the others at once */
+	assert_true(clock_mono_ms() - from_ms >= REDIS_CALL_MS - 50);
+	assert_most_are_told_unasked(r, 50, REDIS_CALL_MS - 50);
 	kill(f.redis[RIGHT].pid, SIGCONT);
+	be_patient(PATIENCE);
 	redis_close(r);
 }
 
@@ -356,6 +354,7 @@ int main(void)
 		cmocka_unit_test(a_file_that_is_none_of_certificates_is_refused),
 	};
 
+	be_patient(PATIENCE);
 	trust_begin();
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

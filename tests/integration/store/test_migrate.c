@@ -207,5 +207,6 @@ int main(void)
 		cmocka_unit_test(two_at_once_apply_each_one_once),
 	};
 
+	be_patient(PATIENCE);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -314,5 +314,6 @@ int main(void)
 		cmocka_unit_test(of_many_at_once_one_gets_the_claim),
 	};
 
+	be_patient(PATIENCE);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

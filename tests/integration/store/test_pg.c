@@ -48,6 +48,19 @@ static const char *ask(struct pg_conn *c, const char *sql, char buf[64])
 	return buf;
 }
 
+/* Until the database answers. */
+static void take_at_last(struct pg_pool *p, struct pg_conn **ret)
+{
+	long long until_ms = clock_mono_ms() + 60000;
+	struct err e = ERR_INIT;
+
+	while (pg_take(p, ret, &e) < 0) {
+		if (clock_mono_ms() > until_ms)
+			fail_msg("the database does not answer: %s", e.msg);
+		clock_sleep_ms(20);
+	}
+}
+
 static void values_come_back_as_they_went(void **state)
 {
 	static const char sql[] = "SELECT $1::text AS t, $2::text AS n, $3::int8 AS i,"
@@ -218,23 +231,35 @@ static void giving_back_rolls_back(void **state)
 	pg_pool_close(one);
 }
 
+/* By the server's own clock, and while this side goes on waiting. */
 static void a_slow_statement_ends_by_itself(void **state)
 {
 	OWN(pg_conn) struct pg_conn *c = NULL;
+	struct pg_pool *p = NULL;
 	struct err e = ERR_INIT;
-	long long from = clock_mono_ms();
+	char buf[64];
+	long long from;
 
 	(void)state;
-	assert_ok(pg_take(pool, &c, &e), &e);
-	assert_fails(pg_query(c, "SELECT pg_sleep(30)", NULL, 0, NULL, &e), &e, ERR_TIMEOUT);
-	assert_in_range(clock_mono_ms() - from, PG_STATEMENT_MS - 100, PG_STATEMENT_MS + 900);
+	assert_ok(pg_pool_open(database_url(), "zaki-test", 1, &p, &e), &e);
+	be_patient(1);
+	take_at_last(p, &c);
+	be_patient(PATIENCE);
+	snprintf(buf, sizeof(buf), "%ds", PG_STATEMENT_MS / 1000);
+	assert_string_equal(ask(c, "SHOW statement_timeout", (char[64]){ 0 }), buf);
+	from = clock_mono_ms();
+	assert_fails(pg_query(c, "SELECT pg_sleep(600)", NULL, 0, NULL, &e), &e, ERR_TIMEOUT);
+	assert_true(clock_mono_ms() - from >= PG_STATEMENT_MS - 100);
+	assert_non_null(strstr(e.msg, "57014"));
 	e = ERR_INIT;
 	assert_ok(pg_query(c, "SELECT 1", NULL, 0, NULL, &e), &e);
+	pg_give(TAKE(c));
+	pg_pool_close(p);
 }
 
 static void a_killed_backend_is_replaced_at_the_next_take(void **state)
 {
-	static const char kill_it[] = "SELECT pg_terminate_backend($1::int, 5000)";
+	static const char kill_it[] = "SELECT pg_terminate_backend($1::int, 60000)";
 	struct pg_conn *victim = NULL, *killer = NULL;
 	struct err e = ERR_INIT;
 	char pid[64], now[64];
@@ -317,7 +342,7 @@ static void a_server_that_is_gone_is_found_again(void **state)
 	struct err e = ERR_INIT;
 	char conninfo[512];
 	struct gate *g = gated(conninfo);
-	long long from;
+	long long from, tries = 0;
 
 	(void)state;
 	assert_ok(pg_pool_open(conninfo, "zaki-test", 2, &p, &e), &e);
@@ -328,17 +353,17 @@ static void a_server_that_is_gone_is_found_again(void **state)
 	assert_fails(pg_query(c, "SELECT 1", NULL, 0, NULL, &e), &e, ERR_UNAVAILABLE);
 	pg_give(c);
 	from = clock_mono_ms();
-	for (int i = 0; i < 1000; i++)
+	for (int i = 0; i < 1000; i++) {
 		assert_fails(pg_take(p, &c, &e), &e, ERR_UNAVAILABLE);
+		tries += !strstr(e.msg, "a moment ago");
+	}
 	assert_int_equal(e.retry_after_s, 1);
-	assert_in_range(clock_mono_ms() - from, 0, 1000); /* at once, not one by one */
+	/* One each PG_RETRY_MS asks it; the others are told unasked. */
+	assert_true((tries - 1) * PG_RETRY_MS <= clock_mono_ms() - from);
 
 	gate_set(g, GATE_OPEN);
-	from = clock_mono_ms();
-	while (pg_take(p, &c, &e) < 0 && clock_mono_ms() - from < 2000)
-		clock_sleep_ms(20);
+	take_at_last(p, &c);
 	e = ERR_INIT;
-	assert_in_range(clock_mono_ms() - from, 0, 1000);
 	assert_ok(pg_query(c, "SELECT 1", NULL, 0, NULL, &e), &e);
 	pg_give(c);
 	pg_pool_close(p);
@@ -356,20 +381,20 @@ static void a_frozen_server_hangs_nobody(void **state)
 
 	(void)state;
 	assert_ok(pg_pool_open(conninfo, "zaki-test", 2, &p, &e), &e);
-	assert_ok(pg_take(p, &c, &e), &e);
+	be_patient(1);
+	take_at_last(p, &c);
 	gate_set(g, GATE_FROZEN);
 	from = clock_mono_ms();
 	assert_fails(pg_query(c, "SELECT 1", NULL, 0, NULL, &e), &e, ERR_TIMEOUT);
-	assert_in_range(clock_mono_ms() - from, PG_STATEMENT_MS, PG_STATEMENT_MS + 2000);
+	assert_true(clock_mono_ms() - from >= PG_STATEMENT_MS);
 	from = clock_mono_ms();
 	assert_fails(pg_take(p, &other, &e), &e, ERR_UNAVAILABLE);
-	assert_in_range(clock_mono_ms() - from, 1000, PG_CONNECT_S * 1000 + 1500);
+	assert_true(clock_mono_ms() - from >= 1000);
 	pg_give(c);
 
 	gate_set(g, GATE_OPEN);
-	clock_sleep_ms(300);
-	e = ERR_INIT;
-	assert_ok(pg_take(p, &c, &e), &e);
+	be_patient(PATIENCE);
+	take_at_last(p, &c);
 	pg_give(c);
 	pg_pool_close(p);
 	gate_stop(g);
@@ -384,9 +409,11 @@ static void an_empty_pool_says_so(void **state)
 	(void)state;
 	for (size_t i = 0; i < POOL_SIZE; i++)
 		assert_ok(pg_take(pool, &taken[i], &e), &e);
+	be_patient(1);
 	from = clock_mono_ms();
 	assert_fails(pg_take(pool, &c, &e), &e, ERR_UNAVAILABLE);
-	assert_in_range(clock_mono_ms() - from, PG_TAKE_MS - 50, PG_TAKE_MS + 500);
+	assert_true(clock_mono_ms() - from >= PG_TAKE_MS - 50);
+	be_patient(PATIENCE);
 	for (size_t i = 0; i < POOL_SIZE; i++)
 		pg_give(taken[i]);
 }
@@ -459,5 +486,6 @@ int main(void)
 		cmocka_unit_test(a_bad_address_says_what_without_the_password),
 	};
 
+	be_patient(PATIENCE);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
