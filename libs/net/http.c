@@ -1,6 +1,7 @@
 #include "net/http.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
@@ -242,7 +243,7 @@ static int transfer_make(struct http_client *c, const struct http_req *req, stru
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
-	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)c->connect_ms);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)fault_patience(c->connect_ms));
 	curl_easy_setopt(easy, CURLOPT_MAXCONNECTS, (long)CONN_PER_EASY);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(easy, CURLOPT_URL, t->url);
@@ -349,7 +350,7 @@ static int call_run(struct transfer *t, const struct http_req *req, struct arena
 	CURLcode code;
 
 	t->max = req->answer_max;
-	curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)req->timeout_ms);
+	curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)fault_patience(req->timeout_ms));
 	curl_easy_setopt(t->easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(t->easy, CURLOPT_WRITEDATA, t);
 	if (req->stop) {
@@ -422,7 +423,7 @@ static int stream_result(struct transfer *t, CURLM *multi, struct err *e)
 static int stream_run(struct transfer *t, CURLM *multi, const struct http_req *req,
                       const volatile bool *stop, struct err *e)
 {
-	long long until_ms = clock_mono_ms() + req->timeout_ms;
+	long long until_ms = clock_mono_ms() + fault_patience(req->timeout_ms);
 	int running = 1;
 	long status = 0;
 

