@@ -1,6 +1,7 @@
 #include "app.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "consumer.h"
 #include "stream.h"
 
@@ -11,7 +12,7 @@
 
 static int stream_wait(jsCtx *js, struct err *e)
 {
-	long long until_ms = clock_mono_ms() + STREAM_TRY_MS;
+	long long until_ms = clock_mono_ms() + fault_patience(STREAM_TRY_MS);
 
 	while (stream_make(js, e) < 0) {
 		if (e->code != ERR_UNAVAILABLE || clock_mono_ms() > until_ms)
@@ -41,7 +42,7 @@ int app_start(void *closure, struct bus *b, struct err *e)
 	if (bus_open(&events, &app->events.bus, e) < 0)
 		return err_wrap(e, "EVENTS_NATS_URL");
 	jsOptions_Init(&opts);
-	opts.Wait = JETSTREAM_MS;
+	opts.Wait = fault_patience(JETSTREAM_MS);
 	if (natsConnection_JetStream(&app->events.js, bus_nats(app->events.bus), &opts) != NATS_OK)
 		return err_set(e, ERR_INTERNAL, "out of memory");
 	if (stream_wait(app->events.js, e) < 0)

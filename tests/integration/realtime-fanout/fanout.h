@@ -23,9 +23,9 @@
 #define GATEWAY "gw0123456789abcd"
 #define BUS_KEY "0123456789abcdef0123456789abcdef"
 
-#define FANOUTS     2
-#define TAKEOVER_MS 5000
-#define EVENT_MAX   4096
+#define FANOUTS   2
+#define WAIT_MS   60000 /* for what surely comes */
+#define EVENT_MAX 4096
 
 static struct fixture {
 	struct child nats, redis;
@@ -45,10 +45,11 @@ static struct inbox {
 	unsigned long long last_seq;
 	char stream_id[16];
 	int numbers[EVENT_MAX]; /* data.n of each event that is not a repetition */
-	size_t count, repeated, wrong;
+	size_t count, repeated, wrong, marks;
 	char last_frame[1024];
 	unsigned long long reconnects; /* of the gateway's connection, when it last caught up */
 	char topic[64]; /* the test's: what still comes for the one before it does not count */
+	char mark_topic[64];
 } in = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static inline unsigned long long reconnects(void)
@@ -71,6 +72,7 @@ static inline void take_frame(const cJSON *frame)
 	const char *position = json_text(frame, "position");
 	unsigned long long seq;
 
+	in.marks += strcmp(json_text(frame, "topic"), in.mark_topic) == 0;
 	if (strcmp(json_text(frame, "topic"), in.topic) != 0)
 		return;
 	if (!position || !strchr(position, ':') || in.count == EVENT_MAX) {
@@ -132,9 +134,9 @@ static inline size_t got(void)
 	return count;
 }
 
-static inline void wait_for(size_t count, int ms)
+static inline void wait_for(size_t count)
 {
-	long long until_ms = clock_mono_ms() + ms;
+	long long until_ms = clock_mono_ms() + WAIT_MS;
 
 	while (got() < count && clock_mono_ms() < until_ms)
 		clock_sleep_ms(5);
@@ -237,14 +239,14 @@ static inline int log_count(const char *message)
 	return log_lines(want);
 }
 
-static inline void log_wait(const char *message, int count, int ms)
+static inline void log_wait(const char *message, int count)
 {
-	long long until_ms = clock_mono_ms() + ms;
+	long long until_ms = clock_mono_ms() + WAIT_MS;
 
 	while (log_count(message) < count && clock_mono_ms() < until_ms)
 		clock_sleep_ms(20);
 	if (log_count(message) < count)
-		fail_msg("'%s' %d times within %d ms; see %s", message, count, ms, f.log);
+		fail_msg("'%s' not %d times within %d ms; see %s", message, count, WAIT_MS, f.log);
 }
 
 /* Until it serves: what delivers begins before that. */
@@ -253,7 +255,7 @@ static inline void fanout_start_ready(int i)
 	int ready = log_count("ready");
 
 	fanout_start(i);
-	log_wait("ready", ready + 1, 20000);
+	log_wait("ready", ready + 1);
 }
 
 /* As the gateway does every 10 s. */
@@ -330,7 +332,7 @@ static inline void catch_up(void)
 	const cJSON *one;
 	struct rt_subscribed out;
 	char since[64];
-	long long until_ms = clock_mono_ms() + 10000;
+	long long until_ms = clock_mono_ms() + WAIT_MS;
 	struct err e;
 
 	pthread_mutex_lock(&in.lock);
@@ -361,7 +363,7 @@ static inline void publish(enum subject_id id, const char *key, const char *json
 		                .json = json,
 		                .trace_id = "0123456789abcdef0123456789abcdef",
 		                .time_ms = 1770724800000 };
-	long long until_ms = clock_mono_ms() + 15000;
+	long long until_ms = clock_mono_ms() + WAIT_MS;
 	struct err e = ERR_INIT;
 
 	uuid_make(msg_id);
@@ -382,6 +384,24 @@ static inline void publish_n(int first, int count)
 	}
 }
 
+/* Until all that was published before has been passed on, or to nobody: in the stream's order, as an
+ * event of another topic is that comes last. */
+static inline void wait_passed(void)
+{
+	long long until_ms = clock_mono_ms() + WAIT_MS;
+	bool has_come = false;
+
+	subscribe(in.mark_topic, NULL);
+	publish(SUBJ_EVT_SESSION_CREATED, f.instance, "{}");
+	while (!has_come && clock_mono_ms() < until_ms) {
+		clock_sleep_ms(5);
+		pthread_mutex_lock(&in.lock);
+		has_come = in.marks > 0;
+		pthread_mutex_unlock(&in.lock);
+	}
+	assert_true(has_come);
+}
+
 /* Each test has an assistant of its own, and a daemon that is up. */
 static inline int begin(void **state)
 {
@@ -390,11 +410,11 @@ static inline int begin(void **state)
 	(void)state;
 	if (!f.fanouts[0]) {
 		fanout_start(0);
-		log_wait("ready", ready + 1, 15000);
+		log_wait("ready", ready + 1);
 	}
 	uuid_make(f.instance);
 	snprintf(f.topic, sizeof(f.topic), "instance.%s", f.instance);
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < WAIT_MS / 50; i++) {
 		OWN(arena) struct arena a = { 0 };
 		struct rt_subscribed out;
 		struct err e;
@@ -406,9 +426,10 @@ static inline int begin(void **state)
 	}
 	gateway_alive(GATEWAY);
 	pthread_mutex_lock(&in.lock);
-	in.count = in.repeated = in.wrong = 0;
+	in.count = in.repeated = in.wrong = in.marks = 0;
 	in.reconnects = reconnects();
 	snprintf(in.topic, sizeof(in.topic), "%s", f.topic);
+	snprintf(in.mark_topic, sizeof(in.mark_topic), "sessions.%s", f.instance);
 	pthread_mutex_unlock(&in.lock);
 	return 0;
 }
@@ -432,12 +453,13 @@ static inline void environment(void)
 
 static inline int setup(void **state)
 {
-	struct bus_opt owner = { f.nats.url, "instance-manager", &f.seal, 5000 };
-	struct bus_opt gateway = { f.nats.url, "gateway", &f.seal, 5000 };
+	struct bus_opt owner = { f.nats.url, "instance-manager", &f.seal, WAIT_MS };
+	struct bus_opt gateway = { f.nats.url, "gateway", &f.seal, WAIT_MS };
 	struct err e = ERR_INIT;
 
 	(void)state;
 	signal(SIGPIPE, SIG_IGN);
+	be_patient(PATIENCE);
 	child_start_nats(&f.nats);
 	child_start_redis(&f.redis);
 	environment();
