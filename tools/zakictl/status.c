@@ -4,6 +4,7 @@
 #include "watch.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/json.h"
 #include "base/own.h"
 #include "base/uuid.h"
@@ -73,7 +74,7 @@ static bool has_all(const struct seen *seen)
 
 static void collect(natsSubscription *sub, struct seen *seen)
 {
-	long long until_ms = clock_mono_ms() + ANSWER_MS, left;
+	long long until_ms = clock_mono_ms() + fault_patience(ANSWER_MS), left;
 	natsMsg *msg = NULL;
 	bool is_last = false;
 

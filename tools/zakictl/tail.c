@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/json.h"
 #include "base/own.h"
 #include "bus/bus.h"
@@ -146,7 +147,8 @@ static int watch_all(struct tail *t, struct watch *w, struct err *e)
 			natsConnection_Subscribe(&subs[i], w->conn, t->subjects[i], on_message, t),
 			t->subjects[i], e);
 	if (r == 0)
-		r = watch_check(natsConnection_FlushTimeout(w->conn, 2000), "subscribing", e);
+		r = watch_check(natsConnection_FlushTimeout(w->conn, fault_patience(2000)),
+		                "subscribing", e);
 	if (r == 0)
 		wait_for_end(t);
 	for (size_t i = 0; i < t->subject_count; i++)

@@ -1,5 +1,6 @@
 #include "watch.h"
 
+#include "base/fault.h"
 #include "bus/bus.h"
 
 #define CONNECT_MS 2000
@@ -32,7 +33,7 @@ int watch_open(struct watch *w, struct err *e)
 	if (s == NATS_OK)
 		s = natsOptions_SetName(o, "zakictl");
 	if (s == NATS_OK)
-		s = natsOptions_SetTimeout(o, CONNECT_MS);
+		s = natsOptions_SetTimeout(o, fault_patience(CONNECT_MS));
 	if (s == NATS_OK)
 		s = natsOptions_SetCustomInboxPrefix(o, WATCH_INBOXES);
 	if (s == NATS_OK)

