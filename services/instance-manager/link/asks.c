@@ -1,6 +1,7 @@
 #include "link/loop.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 #include <sodium.h>
 
@@ -54,7 +55,7 @@ static struct conn_ask *ask_new(const struct link_ask *ask, struct err *e)
 	clock_cond_init(&a->done);
 	snprintf(a->instance_id, sizeof(a->instance_id), "%s", ask->instance_id);
 	random_hex(8, a->id);
-	a->due_ms = clock_mono_ms() + ask->timeout_ms;
+	a->due_ms = clock_mono_ms() + fault_patience(ask->timeout_ms);
 	if (frame_request(a->id, ask->method, ask->params, &a->text, e) < 0) {
 		links_forget_ask(a);
 		return NULL;

@@ -1,6 +1,7 @@
 #include "link/loop.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "link/lws_quiet.h"
 
@@ -224,7 +225,7 @@ static void open_link(struct links *l, struct conn *c)
 	};
 
 	c->state = CONN_OPENING;
-	c->due_ms = clock_mono_ms() + LINK_OPEN_MS;
+	c->due_ms = clock_mono_ms() + fault_patience(LINK_OPEN_MS);
 	/* Where it fails at once, it may or may not have been told by a callback. */
 	if (!lws_client_connect_via_info(&info) && c->state == CONN_OPENING)
 		conn_gone(c, "its gateway does not take connections");

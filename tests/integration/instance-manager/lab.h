@@ -92,7 +92,7 @@ static inline int raw_ask(const char *method, const char *path, const char *body
 		                .path = path,
 		                .body = body,
 		                .body_len = body ? strlen(body) : 0,
-		                .timeout_ms = 20000,
+		                .timeout_ms = 60000,
 		                .answer_max = 1024 * 1024 };
 	struct err e = ERR_INIT;
 	struct http_res res;

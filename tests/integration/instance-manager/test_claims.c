@@ -118,5 +118,6 @@ int main(void)
 		ROWS_TEST(what_is_anothers_is_not_there),
 	};
 
+	be_patient(PATIENCE);
 	return cmocka_run_group_tests(tests, setup_pool, teardown_pool);
 }

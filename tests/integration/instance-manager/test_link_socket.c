@@ -14,7 +14,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#define WAIT_MS  20000
+#define WAIT_MS  60000
 #define HEAD_MAX 4096
 #define WS_MAGIC "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -236,5 +236,6 @@ int main(void)
 		cmocka_unit_test(each_frame_broken_ends_the_link_and_it_is_made_again),
 	};
 
+	be_patient(PATIENCE);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

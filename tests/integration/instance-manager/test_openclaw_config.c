@@ -49,7 +49,7 @@ static int validate(const struct box *b)
 	snprintf(path, sizeof(path), DOCKER_API "/containers/create?name=%s", b->name);
 	assert_int_equal(raw_ask("POST", path, body), 201);
 	assert_int_equal(start(b), ENGINE_IS_STARTED);
-	for (int i = 0; i < 600 && s.item.status != ENGINE_EXITED; i++) {
+	for (int i = 0; i < 6000 && s.item.status != ENGINE_EXITED; i++) {
 		clock_sleep_ms(50);
 		s = inspect(b->name);
 	}
@@ -153,5 +153,6 @@ int main(void)
 		cmocka_unit_test(openclaw_knows_every_provider_that_we_do),
 	};
 
+	be_patient(PATIENCE);
 	return cmocka_run_group_tests_name("openclaw_config_real", tests, setup, lab_teardown);
 }
