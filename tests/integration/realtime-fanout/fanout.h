@@ -321,38 +321,6 @@ static inline int missed(const char *since, int *ret, size_t max)
 	return (int)count;
 }
 
-/*
- * What a gateway does when the bus or Redis came back: says that it is there, and subscribes anew
- * from the last event that it had. What comes live meanwhile waits for the lock.
- */
-static inline void catch_up(void)
-{
-	OWN(arena) struct arena a = { 0 };
-	OWN(json) cJSON *events = NULL;
-	const cJSON *one;
-	struct rt_subscribed out;
-	char since[64];
-	long long until_ms = clock_mono_ms() + WAIT_MS;
-	struct err e;
-
-	pthread_mutex_lock(&in.lock);
-	snprintf(since, sizeof(since), "%s:%llu", in.stream_id, in.last_seq);
-	gateway_alive(GATEWAY);
-	in.reconnects = reconnects();
-	while (subscribe_as(OWNER, f.topic, since, GATEWAY, &out, &a, &e) < 0) {
-		if (clock_mono_ms() > until_ms || err_http(e.code) < 500)
-			fail_msg("not subscribed: %s %s", err_name(e.code), e.msg);
-		arena_done(&a);
-		clock_sleep_ms(50);
-		in.reconnects = reconnects();
-	}
-	assert_false(out.resync);
-	assert_ok(json_parse(out.events, strlen(out.events), &events, &e), &e);
-	cJSON_ArrayForEach(one, events)
-		take_frame(one);
-	pthread_mutex_unlock(&in.lock);
-}
-
 /* Again under the same id until the stream has it, as an outbox does. */
 static inline void publish(enum subject_id id, const char *key, const char *json)
 {
