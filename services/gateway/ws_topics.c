@@ -1,6 +1,7 @@
 #include "ws_topics.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "ws_call.h"
 #include "ws_told.h"
 #include "ws_topic.h"
@@ -317,7 +318,7 @@ static bool is_asked_again(struct ws_topic *topic, const struct ws_call *call)
 		return false;
 	}
 	topic->must_resume = true;
-	topic->idle_ms = clock_mono_ms() + RETRY_MS;
+	topic->idle_ms = clock_mono_ms() + fault_patience(RETRY_MS);
 	return true;
 }
 
@@ -395,7 +396,7 @@ static void on_released(struct ws_topics *t, struct ws_topic *topic, const struc
 	if (call->err.code == ERR_NONE)
 		release_done(t, topic);
 	else
-		topic->settled_ms = clock_mono_ms() + SETTLE_MS;
+		topic->settled_ms = clock_mono_ms() + fault_patience(SETTLE_MS);
 }
 
 void ws_topics_answer(struct ws_topics *t, struct ws_call *call)

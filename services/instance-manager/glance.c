@@ -1,6 +1,7 @@
 #include "glance.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 #include <pthread.h>
 
@@ -169,7 +170,7 @@ bool glance_is_running(struct glance *g, const char *instance_id, const char *sp
 	bool is_running = false;
 
 	pthread_mutex_lock(&g->lock);
-	if (g->is_heard && clock_mono_ms() - g->taken_ms < GLANCE_AGE_MS) {
+	if (g->is_heard && clock_mono_ms() - g->taken_ms < fault_patience(GLANCE_AGE_MS)) {
 		s = find(g, instance_id);
 		is_running = s && s->is_believed && s->is_settled && strcmp(s->spec, spec) == 0;
 	}

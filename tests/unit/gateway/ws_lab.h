@@ -16,7 +16,7 @@
 #define TOPIC     "instance.00000000-0000-4000-8000-000000000001"
 #define STREAM    "0123abcd"
 #define CALLS_MAX 64
-#define LATER_MS  60000
+#define LATER_MS  600000 /* when all is due that waits for a time, however patiently */
 
 static struct {
 	struct ws_topics *topics;
@@ -44,6 +44,7 @@ static inline int begin(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
+	be_patient(PATIENCE);
 	memset(&lab, 0, sizeof(lab));
 	lab.io = (struct ws_io){ .epoll_fd = -1, .ping_ms = 25000, .dead_ms = 40000 };
 	if (ws_topics_new(NULL, ask, &lab.topics, &e) < 0)
