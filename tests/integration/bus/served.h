@@ -208,8 +208,12 @@ static inline int stream_make(struct err *e)
 	jsStreamConfig cfg;
 	jsErrCode code = 0;
 	jsCtx *js = NULL;
-	natsStatus s = natsConnection_JetStream(&js, bus_nats(f.client), NULL);
+	jsOptions opts;
+	natsStatus s;
 
+	jsOptions_Init(&opts);
+	opts.Wait = WAIT_MS;
+	s = natsConnection_JetStream(&js, bus_nats(f.client), &opts);
 	jsStreamConfig_Init(&cfg);
 	cfg.Name = "ZAKI_EVENTS";
 	cfg.Subjects = &subject;

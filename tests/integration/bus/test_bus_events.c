@@ -109,6 +109,7 @@ static void an_event_published_twice_is_kept_once(void **state)
 		                .time_ms = 1770724800000,
 		                .json = "{}" };
 	natsSubscription *sub = NULL;
+	jsOptions opts;
 	jsCtx *js = NULL;
 	natsMsg *msg = NULL;
 	const char *value = NULL;
@@ -125,7 +126,9 @@ static void an_event_published_twice_is_kept_once(void **state)
 		ev.msg_id = msg_id;
 		assert_ok(bus_event_publish(f.client, &ev, &e), &e);
 	}
-	assert_int_equal(natsConnection_JetStream(&js, bus_nats(f.client), NULL), NATS_OK);
+	jsOptions_Init(&opts);
+	opts.Wait = WAIT_MS;
+	assert_int_equal(natsConnection_JetStream(&js, bus_nats(f.client), &opts), NATS_OK);
 	assert_int_equal(js_SubscribeSync(&sub, js, filter, NULL, NULL, NULL), NATS_OK);
 	/* Two come; whether a third does is seen by waiting. */
 	while (natsSubscription_NextMsg(&msg, sub, seen < 2 ? WAIT_MS : 500) == NATS_OK) {

@@ -206,7 +206,7 @@ static bool try_bus(int i)
 	snprintf(url, sizeof(url), "tls://%s:%d", cases[i].host, f.nats[cases[i].shown].port);
 	result = bus_open(&opt, &b, &e);
 	if (result == 0) {
-		assert_int_equal(natsConnection_Flush(bus_nats(b)), NATS_OK);
+		assert_int_equal(natsConnection_FlushTimeout(bus_nats(b), 60000), NATS_OK);
 		bus_close(b);
 	}
 	return is_as_it_should(i, result, &e);
