@@ -25,7 +25,7 @@ sys.path.insert(0, str(PROJECT / "deploy" / "local"))
 # pylint: disable=wrong-import-position
 from stack import SERVERS, Stack, temp_state_dir  # noqa: E402
 
-PROGRAM_S = 300  # one C program
+PROGRAM_S = 900  # one C program: those that wait in vain do so for a minute each
 PYTEST_S = 2400  # one run of pytest
 CHECK_S = 1800  # one static check of all sources
 SANITIZERS = {
@@ -165,7 +165,7 @@ def open_bus(folder: Path) -> Iterator[str]:
     child = subprocess.Popen([program, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(folder)],
                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(500):
+        for _ in range(6000):
             with contextlib.suppress(OSError):
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 break
