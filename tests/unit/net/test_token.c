@@ -405,7 +405,7 @@ static void what_stands_around_a_token_is_refused(void **state)
 	}
 }
 
-static void a_huge_token_is_refused(void **state)
+static void a_huge_token_is_refused_at_once(void **state)
 {
 	size_t size = (size_t)100 << 10;
 	OWN(mem) char *text = malloc(size + 1);
@@ -468,7 +468,7 @@ int main(void)
 		cmocka_unit_test(another_machines_clock_may_be_a_little_ahead),
 		cmocka_unit_test(a_changed_token_is_refused),
 		cmocka_unit_test(what_stands_around_a_token_is_refused),
-		cmocka_unit_test(a_huge_token_is_refused),
+		cmocka_unit_test(a_huge_token_is_refused_at_once),
 		cmocka_unit_test(what_is_no_token_is_refused),
 	};
 
