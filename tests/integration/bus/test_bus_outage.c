@@ -69,6 +69,16 @@ static void slow_end(void)
 	pthread_mutex_unlock(&gate.lock);
 }
 
+static bool slow_may_end(void)
+{
+	bool may;
+
+	pthread_mutex_lock(&gate.lock);
+	may = gate.may_end;
+	pthread_mutex_unlock(&gate.lock);
+	return may;
+}
+
 static const struct bus_route routes[] = {
 	{ SUBJ_REALTIME_HEALTH, on_health, 0 },
 	{ SUBJ_REALTIME_RELEASE, on_slow, 0 },
@@ -215,6 +225,7 @@ static void draining_answers_what_is_under_way(void **state)
 	slow_wait_under_way();
 	pthread_create(&ender, NULL, end_soon, NULL);
 	bus_drain(f.server);
+	assert_true(slow_may_end()); /* waited for */
 	pthread_join(ender, NULL);
 	pthread_join(thread, NULL);
 	assert_string_equal(err_name(slow.code), "OK");
