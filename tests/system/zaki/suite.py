@@ -54,6 +54,7 @@ SETTINGS = {
     "ACCOUNT_DELETION_GRACE_S": "0",
     "REAUTH_S": "3600",  # a slow machine is no reason to ask for the password again
     "LOG_LEVEL": "debug",  # the search for secrets reads every line there can be
+    "ZAKI_FAULT_PATIENCE": "3",  # a machine that stands still for some seconds is no server that is away (base/fault.h)
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=23",
     "UBSAN_OPTIONS": "print_stacktrace=1",
 }
