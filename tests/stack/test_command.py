@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Iterator
@@ -133,9 +134,9 @@ def test_a_daemon_that_ends_is_started_again(stack: Command) -> None:
 def test_run_shows_the_logs_and_ends_everything_at_ctrl_c(stack: Command, sig: int) -> None:
     with subprocess.Popen([*stack.argv, "run"], env=stack.env, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout
-        for line in run.stdout:
-            if "Ctrl-C" in line:
-                break
+        watch = threading.Timer(120, run.kill)  # what is never said is not waited for
+        watch.start()
+        assert any("Ctrl-C" in line for line in run.stdout)
         attached = Stack.attach(stack.state)
         assert attached
         killed = attached.kill_part("gateway", hold=False)
@@ -143,6 +144,7 @@ def test_run_shows_the_logs_and_ends_everything_at_ctrl_c(stack: Command, sig: i
         run.send_signal(sig)
         rest = run.stdout.read()
         assert run.wait(60) == 0, rest
+        watch.cancel()
     assert "the data stays" in rest
     assert stack("status").returncode == 1
 

@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import Callable
 
 
-def follow(folder: Path, names: list[str], there: Callable[[], bool], pause: float = 0.2) -> None:
-    """Prints new lines of these logs, each with its part's name, until interrupted or the stack is no
-    longer `there`. A log that was set aside is read from its start again. BrokenPipeError where nobody
+def ends(folder: Path, names: list[str]) -> dict[str, int]:
+    """How long each of these logs is now."""
+    return {n: _size(folder / f"{n}.log") for n in names}
+
+
+def follow(folder: Path, at: dict[str, int], there: Callable[[], bool], pause: float = 0.2) -> None:
+    """Prints the lines of these logs from there on, each with its part's name, until interrupted or the
+    stack is no longer `there`. A log that was set aside is read from its start again. BrokenPipeError where nobody
     reads any more, although there be nothing to print."""
     out = select.poll()
     out.register(sys.stdout, 0)  # POLLERR and POLLHUP come unasked
-    width = max(len(n) for n in names)
-    at: dict[str, int] = {n: _size(folder / f"{n}.log") for n in names}
-    rest: dict[str, bytes] = dict.fromkeys(names, b"")
+    width = max(len(n) for n in at)
+    rest: dict[str, bytes] = dict.fromkeys(at, b"")
     while there():
-        for name in names:
+        for name in rest:
             path = folder / f"{name}.log"
             size = _size(path)
             if size < at[name]:

@@ -14,7 +14,7 @@ from . import engine as engines, fakes, image, supervisor
 from .core import Stack
 from .engine_api import Engine
 from .errors import StackError
-from .follow import follow
+from .follow import ends, follow
 from .paths import PROJECT
 from .say import Say, flush
 from .wiring import DEFAULT_BIN
@@ -107,9 +107,10 @@ def cmd_run(args: argparse.Namespace) -> int:
     try:
         cmd_up(args)
         stack = _running(args)
-        stack.say.line("  Ctrl-C stops it\n")
-        settings = stack.paths.state / "settings.json"
-        follow(stack.paths.state / "log", [*stack.parts, *fakes.NAMES, "supervisor"], settings.exists)
+        settings, logs = stack.paths.state / "settings.json", stack.paths.state / "log"
+        shown = ends(logs, [*stack.parts, *fakes.NAMES, "supervisor"])
+        stack.say.line("  Ctrl-C stops it\n")  # whatever happens from here on is shown
+        follow(logs, shown, settings.exists)
         print("stopped from elsewhere", flush=True)
         return 0
     except KeyboardInterrupt:
