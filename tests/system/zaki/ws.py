@@ -94,10 +94,14 @@ class Socket:
     def expect(self, event: str, timeout: float = PATIENCE_S,
                where: Callable[[dict[str, Any]], bool] = lambda frame: True) -> dict[str, Any]:
         """The next frame of this event that fits."""
+        return self.recv_where(lambda frame: frame.get("event") == event and where(frame), timeout)
+
+    def recv_where(self, fits: Callable[[dict[str, Any]], bool], timeout: float = PATIENCE_S) -> dict[str, Any]:
+        """The next frame that fits."""
         deadline = time.monotonic() + patient(timeout)
         while True:
             frame = self.recv(max(0.001, deadline - time.monotonic()))
-            if frame.get("event") == event and where(frame):
+            if fits(frame):
                 return frame
 
     def names(self) -> list[str]:
@@ -105,9 +109,15 @@ class Socket:
         return [f"{f.get('event')}:{(f.get('data') or {}).get('status', '')}" for f in self.seen]
 
     def subscribe(self, topic: str, since: str = "", timeout: float = PATIENCE_S) -> dict[str, Any]:
-        """The `subscribed` frame."""
-        self.send({"event": f"subscribe:{topic}", "since": since} if since else f"subscribe:{topic}")
-        return self.expect("subscribed", timeout, lambda f: f.get("topic") == topic)
+        """The `subscribed` frame. Asked again where nobody was there to answer, as a client does."""
+        deadline = time.monotonic() + patient(timeout)
+        while True:
+            self.send({"event": f"subscribe:{topic}", "since": since} if since else f"subscribe:{topic}")
+            frame = self.recv_where(lambda f: f.get("topic") == topic and f["event"] in ("subscribed", "error"), timeout)
+            if frame["event"] == "subscribed":
+                return frame
+            assert frame["data"]["code"] in ("SERVICE_UNAVAILABLE", "TIMEOUT") and time.monotonic() < deadline, frame
+            time.sleep(0.5)
 
     def quiet(self, seconds: float) -> None:
         """Fails if a frame comes within this time."""
