@@ -1,5 +1,6 @@
 #include "svc/svc.h"
 
+#include "base/fault.h"
 #include "base/log.h"
 
 #include <curl/curl.h>
@@ -112,7 +113,8 @@ static int bus_wait(const struct bus_opt *opt, const sigset_t *stop, struct bus 
                     struct err *e)
 {
 	for (int i = 0; bus_open(opt, ret, e) < 0; i++)
-		if (e->code != ERR_UNAVAILABLE || i == TRIES_MAX || is_stop_pending(stop))
+		if (e->code != ERR_UNAVAILABLE || i == fault_patience(TRIES_MAX) ||
+		    is_stop_pending(stop))
 			return -1;
 	*e = ERR_INIT;
 	return 0;

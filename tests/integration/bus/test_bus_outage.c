@@ -140,6 +140,17 @@ static int ask(enum subject_id id, struct err *e)
 	                e);
 }
 
+/* The caller's connection has noticed. */
+static void kill_and_wait_lost(void)
+{
+	long long until_ms = clock_mono_ms() + WAIT_MS;
+
+	child_kill(&f.nats);
+	while (bus_is_connected(f.client) && clock_mono_ms() < until_ms)
+		clock_sleep_ms(1);
+	assert_false(bus_is_connected(f.client));
+}
+
 static void ask_until_answered(void)
 {
 	long long start_ms = clock_mono_ms();
@@ -162,7 +173,7 @@ static void calls_fail_at_once_and_work_again(void **state)
 	(void)state;
 	for (int round = 0; round < 3; round++) {
 		assert_ok(ask(SUBJ_REALTIME_HEALTH, &e), &e);
-		child_kill(&f.nats);
+		kill_and_wait_lost();
 		for (int i = 0; i < 5; i++)
 			assert_fails(ask(SUBJ_REALTIME_HEALTH, &e), &e, ERR_UNAVAILABLE);
 		assert_int_equal(err_http(e.code), 503);
@@ -203,7 +214,7 @@ static void events_are_refused_while_it_is_away(void **state)
 	(void)state;
 	/* No stream has it: nothing is known to be kept. */
 	assert_fails(bus_event_publish(f.client, &ev, &e), &e, ERR_UNAVAILABLE);
-	child_kill(&f.nats);
+	kill_and_wait_lost();
 	assert_fails(bus_event_publish(f.client, &ev, &e), &e, ERR_UNAVAILABLE);
 }
 
