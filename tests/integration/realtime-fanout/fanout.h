@@ -266,7 +266,7 @@ static inline void gateway_alive(const char *id)
 	char key[64];
 
 	snprintf(key, sizeof(key), "zaki:rt:gateway:%s", id);
-	assert_ok(REDIS_CALL(f.r, &reply, &e, "SET", key, "1", "EX", "300"), &e);
+	assert_ok(REDIS_CALL(f.r, &reply, &e, "SET", key, "1", "EX", "3600"), &e);
 }
 
 static inline int subscribe_as(const char *user_id, const char *topic, const char *since,
