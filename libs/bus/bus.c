@@ -103,7 +103,7 @@ static natsStatus options_fill(natsOptions *o, const struct bus_opt *opt)
 	/* cnats would keep what is sent while the server is away and send it long after its sender
 	 * was told that it failed: with no room for it, sending fails at once. But for the first (3.4.1: a
 	 * buffer that is empty is not full): a call that saw the connection alive just before it was lost
-	 * is sent when it is back, or ends by its time-out. */
+	 * is sent when it is back, or ends after its time-out. */
 	if (s == NATS_OK)
 		s = natsOptions_SetReconnectBufSize(o, 1);
 	if (s == NATS_OK)

@@ -40,15 +40,20 @@ static int forward(struct bus *b, const struct bus_to *to, const struct bus_ctx 
 	const struct subject *subj = &subjects[to->subject];
 	OWN(nats_msg) natsMsg *msg = NULL;
 	natsMsg *reply = NULL;
+	natsStatus s;
 
 	/* cnats would keep it until the server is back: the caller has long been told 503 by then. */
 	if (!bus_is_connected(b))
 		return err_busy(e, ERR_UNAVAILABLE, 1, "not connected to the bus");
+	fault_delay("bus.call");
 	bus_msg_keep();
-	if (request_make(b, to, ctx, in, &msg, e) < 0 ||
-	    bus_from_nats(natsConnection_RequestMsg(&reply, b->conn, msg,
-	                                            fault_patience(subj->timeout_ms)),
-	                  subj->name, e) < 0)
+	if (request_make(b, to, ctx, in, &msg, e) < 0)
+		return -1;
+	s = natsConnection_RequestMsg(&reply, b->conn, msg, fault_patience(subj->timeout_ms));
+	/* The connection was lost since we looked, and what was to be sent waits for the next. */
+	if (s == NATS_TIMEOUT && !bus_is_connected(b))
+		s = NATS_CONNECTION_DISCONNECTED;
+	if (bus_from_nats(s, subj->name, e) < 0)
 		return -1;
 
 	*ret = (struct bus_answer){

@@ -203,6 +203,26 @@ static void a_call_under_way_is_told(void **state)
 	slow_end();
 }
 
+/* It looks, and what it sees is so no more when it sends; where the machine stands still meanwhile, it may
+ * be under way by then, and is told all the same. */
+static void a_call_that_saw_the_bus_just_before_is_told(void **state)
+{
+	struct err e = ERR_INIT;
+	pthread_t thread;
+
+	(void)state;
+	be_patient(1); /* its time-out passes */
+	setenv("ZAKI_FAULT_DELAY", "bus.call=2000", 1);
+	pthread_create(&thread, NULL, ask_slow, &e);
+	clock_sleep_ms(100);
+	child_kill(&f.nats);
+	pthread_join(thread, NULL);
+	unsetenv("ZAKI_FAULT_DELAY");
+	slow_end();
+	be_patient(PATIENCE);
+	assert_string_equal(err_name(e.code), "SERVICE_UNAVAILABLE");
+}
+
 static void events_are_refused_while_it_is_away(void **state)
 {
 	struct bus_event ev = { .subject = SUBJ_EVT_INSTANCE_DELETED,
@@ -294,6 +314,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(calls_fail_at_once_and_work_again),
 		TEST(a_call_under_way_is_told),
+		TEST(a_call_that_saw_the_bus_just_before_is_told),
 		TEST(events_are_refused_while_it_is_away),
 		TEST(draining_answers_what_is_under_way),
 		TEST(draining_ends_when_the_bus_is_away),
