@@ -222,5 +222,6 @@ int main(void)
 		cmocka_unit_test(nothing_on_the_port_is_down),
 	};
 
+	be_patient(PATIENCE);
 	return cmocka_run_group_tests_name("probe", tests, NULL, NULL);
 }

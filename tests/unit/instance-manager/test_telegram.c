@@ -165,5 +165,6 @@ int main(void)
 		cmocka_unit_test(nobody_is_asked_about_a_text_that_is_no_token),
 	};
 
+	be_patient(PATIENCE);
 	return cmocka_run_group_tests_name("telegram", tests, NULL, NULL);
 }
