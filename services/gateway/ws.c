@@ -23,6 +23,7 @@
 
 #define TICK_MS         1000
 #define CLOSING_TICK_MS 50
+#define STOOD_STILL_MS  3000 /* late */
 #define CLOSING_MS      3000 /* for all sockets to be gone when this process ends */
 #define EVENTS_MAX      256
 #define READ_BYTES      16384
@@ -47,7 +48,7 @@ struct ws {
 	struct ws_client *clients;
 	struct ws_client *gone; /* their memory goes at the end of the round */
 	bool is_closing;
-	long long tick_ms;  /* monotonic; when the next is due */
+	long long tick_ms;  /* monotonic; when the next is due; 0: at once */
 	long long close_ms; /* monotonic; when it ends whoever is left */
 };
 
@@ -339,6 +340,13 @@ static void tick(struct ws *w, long long now_ms)
 	ws_topics_tick(w->topics, now_ms);
 }
 
+/* Where this process stood still, what came meanwhile lies unread, and takes more than one round. */
+static void look_back(struct ws *w, long long now_ms)
+{
+	if (w->tick_ms && now_ms - w->tick_ms > STOOD_STILL_MS)
+		w->io.judge_ms = now_ms + w->io.dead_ms - w->io.ping_ms;
+}
+
 static void wait_for_events(struct ws *w)
 {
 	struct epoll_event events[EVENTS_MAX];
@@ -369,6 +377,7 @@ static void *loop(void *closure)
 		run_inbox(w);
 		now_ms = clock_mono_ms();
 		if (now_ms >= w->tick_ms) {
+			look_back(w, now_ms);
 			w->tick_ms = now_ms + (w->is_closing ? CLOSING_TICK_MS : TICK_MS);
 			tick(w, now_ms);
 		}

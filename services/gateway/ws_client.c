@@ -42,6 +42,7 @@ struct ws_client *ws_client_new(struct ws_io *io, int fd, const struct ws_person
 	c->messages = (struct ws_budget){ WS_BURST * 1000, now_ms };
 	c->pieces = (struct ws_budget){ WS_PIECES_BURST * 1000, now_ms };
 	c->heard_ms = now_ms;
+	c->asked_ms = now_ms - 1;
 	c->ping_ms = now_ms + io->ping_ms;
 	/* Not all in one second, after all have come back at once. */
 	c->check_ms = now_ms + WS_CHECK_MS / 2 + (long long)((uintptr_t)c / 64 % (WS_CHECK_MS / 2));
@@ -337,14 +338,25 @@ void ws_client_receive(struct ws_client *c, const char *data, size_t len, long l
 	make_dirty(c);
 }
 
+/* Asked in time, and so long ago that an answer would be here: a tick may come late. */
+static bool is_dead(const struct ws_client *c, long long now_ms)
+{
+	const struct ws_io *io = c->io;
+
+	return c->asked_ms >= c->heard_ms && now_ms - c->heard_ms > io->dead_ms &&
+	       now_ms - c->asked_ms > io->dead_ms - io->ping_ms && now_ms >= io->judge_ms;
+}
+
 bool ws_client_tick(struct ws_client *c, long long now_ms)
 {
 	if (!c->close_code && now_ms >= c->ping_ms) {
 		c->ping_ms = now_ms + c->io->ping_ms;
+		if (c->asked_ms < c->heard_ms)
+			c->asked_ms = now_ms;
 		queue(c, ws_text_control(WS_PING, "", 0), false, false);
 	}
 	/* Without room in its socket's buffer not even a close frame can be written. */
-	return (c->close_code && now_ms > c->kill_ms) || now_ms - c->heard_ms > c->io->dead_ms;
+	return (c->close_code && now_ms > c->kill_ms) || is_dead(c, now_ms);
 }
 
 void ws_client_cut(struct ws_client *c)

@@ -58,8 +58,9 @@ struct ws_client;
 /* What all sockets share. */
 struct ws_io {
 	int epoll_fd;
-	long long ping_ms;       /* of silence, until a sign of life is asked for */
-	long long dead_ms;       /* of silence: nobody is there */
+	long long ping_ms;  /* of silence, until a sign of life is asked for */
+	long long dead_ms;  /* of silence: nobody is there; more than ping_ms */
+	long long judge_ms; /* monotonic; nobody is found dead before: we stood still ourselves */
 	struct ws_client *dirty; /* held; those that ws_client_flush() is due for */
 	struct ws_reader *spare;
 	/* A whole message. */
@@ -103,7 +104,9 @@ struct ws_client {
 	long long check_ms; /* monotonic; when its session is looked at again */
 	bool is_checking;
 
-	long long heard_ms, ping_ms; /* monotonic; last sign of life; when to ask for the next */
+	/* Monotonic: the last sign of life; when the first that did not come since was asked for (at
+	 * or behind heard_ms, else none was); when to ask for the next. */
+	long long heard_ms, asked_ms, ping_ms;
 };
 
 /* Takes fd, unless out of memory (NULL). */

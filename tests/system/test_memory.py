@@ -156,7 +156,6 @@ def test_a_crash_leaves_the_old_or_the_new(suite: Suite, memory: Memory, point: 
     except StackError:
         pass
     suite.folder.chmod(0o1777)
-    memory.person.api.timeout = 10
     assert memory.put("a.md", "new").status in (503, 504)
     wait_until(lambda: memory.call("GET", "a.md").status == 200, 60)
     assert expect(memory.call("GET", "a.md"), 200)["content"] == left

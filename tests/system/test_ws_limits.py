@@ -4,6 +4,8 @@ people's topics, and the end of a session through restarts."""
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import threading
 import time
@@ -113,6 +115,20 @@ def test_a_half_open_socket_is_found(ada: Person, suite: Suite, second: str) -> 
         good.quiet(3)
         good.send("subscribe:nonsense")
         good.expect("error")
+
+
+def test_a_gateway_that_stood_still_ends_nobody(ada: Person, suite: Suite, second: str) -> None:
+    """For longer than it takes a client's silence; it had asked nobody for a sign of life."""
+    pid = suite.extra["gateway-2"][1].pid
+    with Socket.with_token(second, ada.access_token) as ws:
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(4)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        ws.quiet(3)
+        ws.send("subscribe:nonsense")
+        ws.expect("error")
 
 
 @pytest.mark.disturbs
