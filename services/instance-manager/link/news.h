@@ -7,10 +7,10 @@
 #include <cjson/cJSON.h>
 
 /*
- * What gateways tell, on its way into the database and the event stream. The news of
- * one box are worked off one after the other, on any of the desk's threads; a box that fills up
- * loses what does not fit, and everything is asked for anew once it is empty. An assistant has two:
- * asking for everything may take PACE_WHOLE_MS, and that its channel broke is not told behind that.
+ * What gateways tell, on its way into the database and the event stream. The news of a
+ * box are worked off one after the other, on any of the desk's threads; a box that fills up loses
+ * what does not fit, and everything is asked for anew once it is empty. An assistant has two: asking
+ * for everything may take PACE_WHOLE_MS, and that its channel broke is not told behind that.
  */
 #define NEWS_WORKERS 12
 #define NEWS_BOX_MAX 256 /* waiting in one box */

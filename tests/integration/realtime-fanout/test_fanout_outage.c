@@ -109,7 +109,9 @@ static void assert_the_first_goes_on(void)
 			before = -1;
 		after = log_count("delivering");
 	}
-	if (before >= 0)
+	if (before < 0)
+		print_message("  not judged: this machine stood still all the time\n");
+	else
 		assert_int_equal(after, before);
 }
 
